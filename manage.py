@@ -1,0 +1,15 @@
+#!/usr/bin/env python
+"""Command line of the server: `manage.py up`, `load`, `issue_token`, ..."""
+import os
+import sys
+
+
+def main():
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "fhirserver.settings")
+    from django.core.management import execute_from_command_line
+
+    execute_from_command_line(sys.argv)
+
+
+if __name__ == "__main__":
+    main()

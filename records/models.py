@@ -1,0 +1,3 @@
+"""Gathers the models of the packages below, for Django."""
+
+from .resources.models import Compartment, Pending, Resource, Version  # noqa: F401
