@@ -83,7 +83,12 @@ def element(structure: dict, given: dict) -> dict:
     if "xmlAttr" in given.get("representation", ()):
         compact["attribute"] = True
     # The invariants of a data type or a base stand there, once.
-    own = [constraint(c) for c in given.get("constraint", ()) if c.get("source", structure["url"]) == structure["url"]]
+    own = [
+        constraint(c)
+        for c in given.get("constraint", ())
+        if c.get("source", structure["url"]) == structure["url"]
+        and not ("." in path and c["key"] in ("ele-1", "ext-1"))
+    ]
     if own:
         compact["constraints"] = own
     for key in ("minValueInteger", "maxValueInteger", "maxLength"):

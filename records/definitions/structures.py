@@ -106,20 +106,21 @@ def _tree(name: str) -> dict[str, Structure]:
     if given is None:
         return {}
     rows = given["elements"]
+    root = rows[0]["path"]  # "Quantity" of SimpleQuantity
     parents = {row["path"].rpartition(".")[0] for row in rows}
     parents.discard("")
     return {
-        path: Structure(
-            name=path,
-            kind=given["kind"] if path == name else "backbone",
-            base=given["base"] if path == name else (row["types"][0]["code"]),
-            abstract=given["abstract"] and path == name,
+        (name if path == root else path): Structure(
+            name=name if path == root else path,
+            kind=given["kind"] if path == root else "backbone",
+            base=given["base"] if path == root else row["types"][0]["code"],
+            abstract=given["abstract"] and path == root,
             elements=(elements := _elements(path, rows, parents)),
             choices=_choices(elements),
             constraints=_constraints(row),
         )
         for row in rows
-        if (path := row["path"]) in parents or path == name
+        if (path := row["path"]) in parents or path == root
     }
 
 
