@@ -81,15 +81,19 @@ _decode = json.JSONDecoder(
 ).decode
 
 
-def parse(data):
-    """The tree of a JSON object; InvalidJSON says what is wrong and where. (json.html#2.6.2; security A79-A82)"""
+def parse(data, top=dict):
+    """The tree of a JSON object; InvalidJSON says what is wrong and where. (json.html#2.6.2; security A79-A82)
+
+    top=list is for bodies that are arrays: JSON Patch.
+    """
     try:
         text = str(data, "utf-8")
         tree = _decode(text)
     except (ValueError, RecursionError) as error:
         raise errors.InvalidJSON(jsonfault.explain(data, error)) from error
-    if type(tree) is not dict:
-        raise errors.InvalidJSON("the top level is not an object, it must be a resource with a resourceType")
+    if type(tree) is not top:
+        expected = "an object, it must be a resource with a resourceType" if top is dict else "an array"
+        raise errors.InvalidJSON(f"the top level is not {expected}")
     # At most MAX_DEPTH opening brackets cannot be deeper than that; only larger texts are measured.
     deep = len(data.translate(None, _NOT_OPENING)) > MAX_DEPTH and depth(tree) > MAX_DEPTH
     if (deep or _doubtful(data, text)) and (fault := jsonfault.find(text)):
