@@ -1,0 +1,72 @@
+"""python -m benchmarks run --base URL ... | python -m benchmarks bench"""
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+
+from . import report, run
+from .connection import Target
+
+
+def parse(arguments):
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    one = commands.add_parser("run", help="measure a running server, or two in turns")
+    one.add_argument("--base", required=True, help="FHIR base URL")
+    one.add_argument("--token", help="bearer token")
+    one.add_argument("--pid", type=int, help="root of the server's process tree: memory and CPU are measured")
+    one.add_argument("--name", default="server")
+    one.add_argument("--vs", metavar="URL", help="a second server, given the same work")
+    one.add_argument("--vs-token")
+    one.add_argument("--vs-pid", type=int)
+    one.add_argument("--vs-name", default="other")
+    both = commands.add_parser("bench", help="start this server and sekmet on empty data and compare them")
+    both.add_argument("--alone", action="store_true", help="this server only")
+    for command in (one, both):
+        command.add_argument("--scenario", default="all", help="load,read,search,crud or all")
+        command.add_argument("--clients", type=int, default=4)
+        command.add_argument("--duration", type=float, default=5.0, help="seconds of each round but the load")
+        command.add_argument("--rounds", type=int, default=3)
+        command.add_argument("--repeat", type=int, default=1, help="copies of the bundles per round of load")
+        command.add_argument("--source", default="population:40", help="population:N or a folder of Bundles")
+        command.add_argument("--rate", type=float, help="add an open loop of so many arrivals a second")
+        command.add_argument("--json", type=Path, help="where to write the result")
+    return parser.parse_args(arguments)
+
+
+def plan(options):
+    names = run.SCENARIOS if options.scenario == "all" else tuple(options.scenario.split(","))
+    unknown = set(names) - set(run.SCENARIOS)
+    if unknown:
+        raise SystemExit(f"unknown scenario {', '.join(sorted(unknown))}; known: {', '.join(run.SCENARIOS)}")
+    return run.Plan(
+        names, options.clients, options.duration, options.rounds, options.repeat, options.source, options.rate
+    )
+
+
+def main(arguments=None):
+    options = parse(arguments)
+    todo = plan(options)
+    if options.command == "bench":
+        from . import peers
+
+        with peers.started(alone=options.alone) as targets:
+            result = run.measure(targets, todo)
+    else:
+        targets = [Target(options.name, options.base, options.token, options.pid)]
+        if options.vs:
+            targets.append(Target(options.vs_name, options.vs, options.vs_token, options.vs_pid))
+        result = run.measure(tuple(targets), todo)
+    print("\n".join(["", *report.table(result)]))
+    where = options.json or Path("bench-results") / time.strftime("%Y%m%dT%H%M%S.json")
+    where.parent.mkdir(parents=True, exist_ok=True)
+    where.write_text(json.dumps(result, indent=1))
+    print(f"written to {where}")
+    failed = any(said["errors"] for server in result["summary"].values() for said in server.values())
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
