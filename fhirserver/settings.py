@@ -1,35 +1,193 @@
-"""Settings, all from the environment (docs/reference/settings.md lists them)."""
+"""Settings, all from the environment. SETTINGS is their one table; docs/reference/settings.md is tested against it."""
 
 import os
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from .embedded import Folder, environment
 
 BASE_DIR = Path(__file__).resolve().parent.parent
+UNSET = "unset"  # a secret key that signs nothing: `up` refuses it
+
+# name -> (default, what it is)
+SETTINGS = {
+    "DATABASE_URL": ("", "postgresql:// address for the application role; unset: the embedded PostgreSQL"),
+    "FHIRSERVER_OWNER_DATABASE_URL": ("", "postgresql:// address for the role that migrates; unset: DATABASE_URL"),
+    "REDIS_URL": ("", "redis:// address of the broker; unset: a queue in the data folder"),
+    "FHIRSERVER_DATA": ("", "data folder, for commands without --data"),
+    "FHIRSERVER_SECRET_KEY": (UNSET, "key that signs page links and sessions; unset: the data folder's own"),
+    "FHIRSERVER_ENVIRONMENT": ("production", "demo or production; `up` sets demo where demo people are in the data"),
+    "FHIRSERVER_BASE_URL": ("", "base URL in links, such as https://example.org/fhir; unset: what the client used"),
+    "FHIRSERVER_ALLOWED_HOSTS": ("", "host names answered to, separated by commas; loopback names always are"),
+    "FHIRSERVER_TRUSTED_PROXIES": ("", "addresses or networks whose Forwarded headers are believed"),
+    "FHIRSERVER_CORS_ORIGINS": ("", "origins of browser applications, separated by commas; * for any"),
+    "FHIRSERVER_TLS_CERT": ("", "certificate file (PEM); with FHIRSERVER_TLS_KEY the server speaks https"),
+    "FHIRSERVER_TLS_KEY": ("", "private key file of the certificate (PKCS#8)"),
+    "FHIRSERVER_WEB_WORKERS": ("2", "web processes"),
+    "FHIRSERVER_WEB_THREADS": ("4", "threads of each web process; each has a database connection of its own"),
+    "FHIRSERVER_WEB_BACKLOG": ("256", "requests of each web process that may wait for a thread"),
+    "FHIRSERVER_MAX_BODY": (str(50 * 1024 * 1024), "largest request body, in bytes after decompression"),
+    "FHIRSERVER_MAX_ENTRIES": ("5000", "most entries of a Bundle"),
+    "FHIRSERVER_DEFAULT_COUNT": ("50", "entries of a page without _count"),
+    "FHIRSERVER_MAX_COUNT": ("1000", "largest page"),
+    "FHIRSERVER_STATEMENT_TIMEOUT": ("10000", "longest database statement of a request, in milliseconds"),
+    "FHIRSERVER_CATCH_UP_MS": ("1000", "time a search may spend on indexing what it depends on, in milliseconds"),
+    "FHIRSERVER_REQUIRE_SUBJECT": ("false", "refuse an Observation without subject"),
+    "FHIRSERVER_REFERENTIAL_INTEGRITY": ("false", "refuse references to resources that are not here"),
+    "FHIRSERVER_LOG_LEVEL": ("INFO", "DEBUG, INFO, WARNING or ERROR"),
+}
+
+_data = os.environ.get("FHIRSERVER_DATA")
+_environment = environment(_data) if _data and Folder.at(_data).secrets.is_dir() else os.environ
 
 
-def database(url):
-    """Django's description of a postgresql:// URL."""
+def text(name):
+    return _environment.get(name, "") or SETTINGS[name][0]
+
+
+def number(name):
+    value = text(name)
+    try:
+        return int(value)
+    except ValueError:
+        raise ValueError(f"{name}={value!r} is not a whole number") from None
+
+
+def flag(name):
+    value = text(name).lower()
+    if value not in ("true", "false", "1", "0", "yes", "no"):
+        raise ValueError(f"{name}={value!r} is neither true nor false")
+    return value in ("true", "1", "yes")
+
+
+def listed(name):
+    return [part.strip() for part in text(name).split(",") if part.strip()]
+
+
+# -- ours, by the names of the table -------------------------------------------------------------------------------
+
+FHIRSERVER_DATA = text("FHIRSERVER_DATA")
+FHIRSERVER_ENVIRONMENT = text("FHIRSERVER_ENVIRONMENT")
+FHIRSERVER_BASE_URL = text("FHIRSERVER_BASE_URL").rstrip("/")
+FHIRSERVER_TRUSTED_PROXIES = listed("FHIRSERVER_TRUSTED_PROXIES")
+FHIRSERVER_CORS_ORIGINS = listed("FHIRSERVER_CORS_ORIGINS")
+FHIRSERVER_WEB_THREADS = number("FHIRSERVER_WEB_THREADS")
+FHIRSERVER_MAX_BODY = number("FHIRSERVER_MAX_BODY")
+FHIRSERVER_MAX_ENTRIES = number("FHIRSERVER_MAX_ENTRIES")
+FHIRSERVER_DEFAULT_COUNT = number("FHIRSERVER_DEFAULT_COUNT")
+FHIRSERVER_MAX_COUNT = number("FHIRSERVER_MAX_COUNT")
+FHIRSERVER_STATEMENT_TIMEOUT = number("FHIRSERVER_STATEMENT_TIMEOUT")
+FHIRSERVER_CATCH_UP_MS = number("FHIRSERVER_CATCH_UP_MS")
+FHIRSERVER_REQUIRE_SUBJECT = flag("FHIRSERVER_REQUIRE_SUBJECT")
+FHIRSERVER_REFERENTIAL_INTEGRITY = flag("FHIRSERVER_REFERENTIAL_INTEGRITY")
+
+# -- Django ----------------------------------------------------------------------------------------------------------
+
+SECRET_KEY = text("FHIRSERVER_SECRET_KEY")
+DEBUG = False
+ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]", *listed("FHIRSERVER_ALLOWED_HOSTS")]
+if FHIRSERVER_BASE_URL:
+    ALLOWED_HOSTS.append(urlsplit(FHIRSERVER_BASE_URL).hostname)
+INSTALLED_APPS = [
+    "django.contrib.contenttypes",
+    "django.contrib.auth",
+    "rest_framework",
+    "guardian",
+    "records",
+    "accessctl",
+    "fhirserver",
+]
+MIDDLEWARE = []
+ROOT_URLCONF = "fhirserver.urls"
+WSGI_APPLICATION = "fhirserver.wsgi.application"
+APPEND_SLASH = False
+USE_TZ = True
+TIME_ZONE = "UTC"
+USE_I18N = False
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+TEMPLATES = []
+DATA_UPLOAD_MAX_MEMORY_SIZE = None  # the endpoint limits bodies itself and answers with an OperationOutcome
+AUTHENTICATION_BACKENDS = [
+    "django.contrib.auth.backends.ModelBackend",
+    "guardian.backends.ObjectPermissionBackend",
+]
+ANONYMOUS_USER_NAME = None  # guardian would make a user at each migration
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.ScryptPasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [],
+    "DEFAULT_PERMISSION_CLASSES": [],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "UNAUTHENTICATED_USER": None,
+}
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SESSION_COOKIE_HTTPONLY = SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
+
+# -- databases -------------------------------------------------------------------------------------------------------
+
+
+def database(url, **session):
+    """Django's description of a postgresql:// URL; `session` are settings of each session of the server."""
     parts = urlsplit(url)
+    options = dict(parse_qsl(parts.query))
+    given = options.pop("options", "")
+    options["options"] = " ".join([given, *(f"-c {name}={value}" for name, value in session.items())]).strip()
+    options.setdefault("connect_timeout", "5")
+    options.setdefault("application_name", "fhirserver")
     return {
         "ENGINE": "django.db.backends.postgresql",
-        "NAME": parts.path.lstrip("/"),
+        "NAME": unquote(parts.path.lstrip("/")),
         "USER": unquote(parts.username or ""),
         "PASSWORD": unquote(parts.password or ""),
-        "HOST": unquote(parts.hostname or ""),
+        "HOST": unquote(parts.hostname or "") if "%" not in (parts.hostname or "") else unquote(host(parts.netloc)),
         "PORT": parts.port or "",
+        "CONN_MAX_AGE": None,  # a connection for each thread, kept
+        "OPTIONS": options,
     }
 
 
-SECRET_KEY = os.environ.get("FHIRSERVER_SECRET_KEY", "unset")
-DEBUG = False
-ALLOWED_HOSTS = ["*"]
-INSTALLED_APPS = ["django.contrib.contenttypes", "django.contrib.auth", "rest_framework", "guardian", "records", "accessctl"]
-MIDDLEWARE = []
-ROOT_URLCONF = "fhirserver.urls"
-USE_TZ = True
-TIME_ZONE = "UTC"
-DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-DATABASES = {
-    "default": database(os.environ.get("DATABASE_URL", "postgresql:///fhirserver")),
-    "owner": database(os.environ.get("FHIRSERVER_OWNER_DATABASE_URL", "postgresql:///fhirserver")),
+def host(netloc):
+    """The host of an address, in the letters given: urlsplit lowers them, and a socket's folder may have capitals."""
+    return netloc.rpartition("@")[2].partition(":")[0]
+
+
+def databases(environ):
+    """`default`: the application role, which owns nothing; `owner`: the role that migrates, without time limits."""
+    application = environ.get("DATABASE_URL") or "postgresql:///fhirserver"
+    owner = environ.get("FHIRSERVER_OWNER_DATABASE_URL") or application
+    return {
+        "default": database(
+            application,
+            statement_timeout=FHIRSERVER_STATEMENT_TIMEOUT,
+            idle_in_transaction_session_timeout=60_000,
+        ),
+        "owner": database(owner) | {"CONN_MAX_AGE": 0},
+    }
+
+
+DATABASES = databases(_environment)
+
+# -- Celery ----------------------------------------------------------------------------------------------------------
+
+REDIS_URL = text("REDIS_URL")
+
+# -- logs: one JSON object a line on stderr; `up` sends it to DIR/log -------------------------------------------------
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"json": {"()": "fhirserver.logs.JSONLines"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
+    "root": {"handlers": ["stderr"], "level": text("FHIRSERVER_LOG_LEVEL")},
+    "loggers": {
+        "django.request": {"level": "ERROR"},
+        "django.security.DisallowedHost": {"level": "CRITICAL"},  # a client's mistake, answered with 400
+    },
 }

@@ -1,0 +1,31 @@
+"""Log lines: one JSON object each, with the request's id and without any value of a resource."""
+
+import contextvars
+import datetime
+import json
+import logging
+
+request_id = contextvars.ContextVar("request_id", default=None)
+
+# What a LogRecord has by itself; all else came through `extra=` and is written as fields.
+OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "request", "response"}
+
+
+class JSONLines(logging.Formatter):
+    """`log.info("served", extra={"status": 200})` -> {"time": ..., "event": "served", "status": 200}."""
+
+    def format(self, record):
+        moment = datetime.datetime.fromtimestamp(record.created, datetime.UTC)
+        line = {
+            "time": moment.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "event": record.getMessage(),
+            "process": record.process,
+        }
+        if identifier := request_id.get():
+            line["request"] = identifier
+        line |= {name: value for name, value in vars(record).items() if name not in OWN}
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(line, default=str, ensure_ascii=False)
