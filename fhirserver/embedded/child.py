@@ -24,6 +24,12 @@ def die_with_parent(number, parent):
         os._exit(1)
 
 
+def launch(program, *arguments, death=signal.SIGKILL, user="-", nice=0, folder="."):
+    """The command line that runs a program under this launcher."""
+    launcher = [os.path.abspath(__file__), int(death), os.getpid(), user, nice, folder, "--"]
+    return [sys.executable, "-I", "-S", *map(str, (*launcher, program, *arguments))]
+
+
 def main(number, parent, user, nice, folder, separator, *program):
     assert separator == "--"
     os.chdir(folder)

@@ -11,15 +11,13 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import psycopg
 from psycopg import sql
 
 from .binaries import account, programs
+from .child import launch
 from .folder import APP, DATABASE, OWNER, SOCKET, SUPERUSER, Folder, FolderError
-
-CHILD = Path(__file__).with_name("child.py")
 
 # For one machine of 2 cores and 4 GB that also runs web and worker.
 OPTIONS = {
@@ -91,27 +89,15 @@ class Postgres:
         return self.folder.url(role, database)
 
     def _private_folder(self, path):
-        """A 0700 folder owned by PostgreSQL's account; only one that we make ourselves changes hands."""
-        with contextlib.suppress(FileExistsError):
-            path.mkdir(mode=0o700)
-            if self.user:
-                os.chown(path, self.user.uid, self.user.gid, follow_symlinks=False)
+        """A 0700 folder of our own making, owned by PostgreSQL's account."""
+        path.mkdir(mode=0o700, exist_ok=True)
+        if self.user and path.lstat().st_uid == 0:
+            os.chown(path, self.user.uid, self.user.gid, follow_symlinks=False)
 
     def _child(self, program, *arguments, folder, **streams):
         # SIGINT is PostgreSQL's fast shutdown: sessions end, all is written, no recovery next time.
-        launcher = [
-            sys.executable,
-            "-I",
-            "-S",
-            CHILD,
-            str(int(signal.SIGINT)),
-            str(os.getpid()),
-            self._who,
-            "0",
-            folder,
-        ]
         return subprocess.Popen(
-            [*launcher, "--", self.programs / program, *arguments],
+            launch(self.programs / program, *arguments, death=signal.SIGINT, user=self._who, folder=folder),
             env={"LC_ALL": "C", "PATH": "/usr/local/bin:/usr/bin:/bin"},
             stdin=subprocess.DEVNULL,
             start_new_session=True,  # Ctrl-C at a terminal goes to the supervisor alone

@@ -48,11 +48,11 @@ def reach(path, holder="command", create=False, wait=120.0):
                 time.sleep(0.05)
             else:
                 stack.enter_context(Postgres(folder, say=lambda line: print(line, file=sys.stderr, flush=True)))
-                stack.enter_context(_connected(folder))
+                stack.enter_context(connected(environment(folder.path)))
                 _migrate()
                 yield folder
                 return
-        stack.enter_context(_connected(folder))
+        stack.enter_context(connected(environment(folder.path)))
         yield folder
 
 
@@ -63,14 +63,13 @@ def _migrate():
 
 
 @contextlib.contextmanager
-def _connected(folder):
-    """Point the settings that were read at start to this folder."""
+def connected(addresses):
+    """Inside the block Django's connections and secret key are those, whatever settings read at the start."""
     from django.conf import settings
     from django.db import connections
 
     from ..settings import databases
 
-    addresses = environment(folder.path)
     before = {alias: dict(connections.settings[alias]) for alias in connections.settings}
     key = settings.SECRET_KEY
     connections.close_all()

@@ -1,0 +1,101 @@
+"""The Celery application: Redis where REDIS_URL names one, else a queue in the data folder that needs no server.
+
+A message only wakes the indexer; what is to be done is in the table `pending`. So a lost message costs one sweep
+interval, and neither broker nor worker can lose a write.
+"""
+
+import logging
+import os
+import threading
+
+from celery import Celery, bootsteps
+from celery.signals import setup_logging
+from kombu.transport import TRANSPORT_ALIASES
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "fhirserver.settings")
+
+from django.conf import settings
+
+SWEEP_SECONDS = 2.0
+TRANSPORT_ALIASES["folder"] = "fhirserver.queue:Transport"
+
+log = logging.getLogger("fhirserver.worker")
+
+
+def broker():
+    """Where messages go, and how soon they arrive."""
+    if settings.REDIS_URL:
+        # A write never waits for a broker that is down: one short try, then the sweep finds it.
+        quick = {"socket_connect_timeout": 0.5, "socket_timeout": 5, "max_retries": 0}
+        return {"broker_url": settings.REDIS_URL, "broker_transport_options": quick}
+    if not settings.FHIRSERVER_DATA:
+        # Commands and tests without a folder: nobody listens, the sweep of the server's worker finds the rows.
+        return {"broker_url": "memory://"}
+    folder = os.path.join(settings.FHIRSERVER_DATA, "run", "queue")
+    return {
+        "broker_url": "folder://",
+        "broker_transport_options": {"folder": folder, "polling_interval": 0.05},
+    }
+
+
+app = Celery("fhirserver")
+app.conf.update(
+    **broker(),
+    task_ignore_result=True,
+    task_acks_late=True,
+    task_reject_on_worker_lost=True,
+    task_publish_retry=False,
+    task_serializer="json",
+    accept_content=["json"],
+    task_default_queue="records",
+    worker_prefetch_multiplier=1,
+    worker_hijack_root_logger=False,
+    worker_enable_remote_control=False,
+    worker_send_task_events=False,
+    broker_connection_timeout=2,
+    broker_connection_retry_on_startup=True,
+    broker_connection_max_retries=None,
+    broker_pool_limit=16,
+    timezone="UTC",
+    enable_utc=True,
+)
+app.autodiscover_tasks(["records.indexing"])
+
+
+@setup_logging.connect
+def keep_django_logging(**_):
+    """The lines of the worker look like those of the web."""
+
+
+class Sweep(bootsteps.StartStopStep):
+    """Look for work every two seconds, broker or not: takes the place of a beat process."""
+
+    def __init__(self, worker, **_):
+        self.over = threading.Event()
+        self.thread = threading.Thread(target=self.run, name="sweep", daemon=True)
+
+    def start(self, worker):
+        self.thread.start()
+
+    def stop(self, worker):
+        self.over.set()
+        self.thread.join(5)
+
+    def terminate(self, worker):
+        self.over.set()
+
+    def run(self):
+        from django.db import close_old_connections
+
+        from records.indexing import tasks
+
+        while not self.over.wait(SWEEP_SECONDS):
+            try:
+                tasks.sweep()
+            except Exception:  # the database may be restarting: the next round finds the same rows
+                log.exception("sweep failed")
+            finally:
+                close_old_connections()  # drops a broken connection, keeps a good one
+
+
+app.steps["worker"].add(Sweep)
