@@ -116,9 +116,9 @@ def test_narrative(text, safe):
 
 def resources():
     for path in sorted((SHARED / "examples").glob("*.ndjson.gz")):
-        yield from (json.loads(line, parse_float=Decimal) for line in gzip.open(path))
+        yield from (json.loads(line, parse_float=Decimal) for line in gzip.decompress(path.read_bytes()).splitlines())
     for path in sorted((SHARED / "synthea").glob("*.json.gz"))[:4]:
-        entries = json.load(gzip.open(path), parse_float=Decimal)["entry"]
+        entries = json.loads(gzip.decompress(path.read_bytes()), parse_float=Decimal)["entry"]
         yield from (e["resource"] for e in entries[::7])
 
 

@@ -47,7 +47,7 @@ def compile(expression, type=None):
 
 def evaluate(expression, resource, variables=None, base=None):
     """[Value] of any expression on a resource; `base` is the type when the item is not a whole resource."""
-    package, nodes = _fhirpathpy()
+    _, nodes = _fhirpathpy()
     from fhirpathpy.engine import do_eval
     from fhirpathpy.engine.invocations.constants import constants
 

@@ -22,33 +22,57 @@ class InvalidExpression(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    steps: tuple  # (KEY, json key) | (INDEX, n) | (TEST, function of the item -> bool)
+    """One way through the tree: where it goes and what stands at its end."""
+
+    steps: tuple  # (KEY, json key) | (INDEX, json key, n) | (TEST, function of the item -> bool)
     type: str  # structure name, or "Resource" when only the data can say
-    many: bool = False  # may yield several items
     targets: tuple = ()  # of a Reference
+    binding: tuple | None = None  # (strength, value set)
+
+    @property
+    def root(self):
+        """The top-level JSON key it starts from; None when it is the whole resource."""
+        return self.steps[0][1] if self.steps and self.steps[0][0] != TEST else None
+
+
+def routes(expression, type):
+    """Routes of an expression on a type, or a function item -> True, False, None; NotSimple if it has neither."""
+    return _value(parse(expression), (Route((), type),), type)
 
 
 def compile(expression, type):
     """Function resource -> [Value] of an expression on a type; NotSimple when it needs the general engine."""
-    routes = _value(parse(expression), (Route((), type),), type)
-    if callable(routes):
+    found = routes(expression, type)
+    if callable(found):
 
         def run(resource):
-            found = routes(resource)
-            return [] if found is None else [Value(found, "boolean")]
+            truth = found(resource)
+            return [] if truth is None else [Value(truth, "boolean")]
 
         run.roots = None
         return run
-    walk = _walker(_tree(routes))
+    walk = walker(found, _as_value)
 
     def run(resource):
-        found = []
-        walk(resource, found)
-        return found
+        values = []
+        walk(resource, values)
+        return values
 
-    firsts = [r.steps[0][1] if r.steps and r.steps[0][0] == KEY else None for r in routes]
-    run.roots = None if None in firsts else frozenset(firsts)
+    run.roots = roots(found)
     return run
+
+
+def roots(routes):
+    """The top-level JSON keys that routes start from, or None when any may matter."""
+    found = {route.root for route in routes}
+    return None if None in found else frozenset(found)
+
+
+def _as_value(route):
+    type = route.type
+    if type == "Resource":
+        return lambda item, found: found.append(Value(item, item["resourceType"]))
+    return lambda item, found: found.append(make(Value, (item, type)))
 
 
 # compile time: trees to routes, or to a function item -> True, False or None (empty)
@@ -81,9 +105,7 @@ def _value(tree, start, root):
             return tuple(_where(r, criterion) for r in routes)
         case Call(of, "extension", (Literal(str() as url),)):
             routes = _member(_routes(of, start, root), "extension")
-            return tuple(
-                replace(r, steps=(*r.steps, (TEST, lambda item: item.get("url") == url)), many=True) for r in routes
-            )
+            return tuple(replace(r, steps=(*r.steps, (TEST, lambda item: item.get("url") == url))) for r in routes)
         case Call(of, "exists", ()):
             find = _finder(_routes(of, start, root))
             return lambda item: bool(find(item))
@@ -142,12 +164,11 @@ def _extend(route, name):
             yield route
         elif name in ("extension", "id") and route.steps and route.steps[-1][0] == KEY:
             steps = (*route.steps[:-1], (KEY, "_" + route.steps[-1][1]), (KEY, name))
-            yield Route(steps, "Extension" if name == "extension" else "string", True)
+            yield Route(steps, "Extension" if name == "extension" else "string")
         return
     for element in described.elements.values():
         if element.key == name or element.choice == name:
-            many = route.many or element.max != 1
-            yield Route((*route.steps, (KEY, element.key)), element.type, many, tuple(element.targets or ()))
+            yield Route((*route.steps, (KEY, element.key)), element.type, element.targets, element.binding)
 
 
 def _of_type(routes, name):
@@ -170,7 +191,7 @@ def _is_a(type, ancestor):
 
 
 def _where(route, criterion):
-    test = _truth(criterion, (Route((), route.type, False, route.targets),), None)
+    test = _truth(criterion, (Route((), route.type, route.targets),), None)
     return replace(route, steps=(*route.steps, (TEST, lambda item: test(item) is True)))
 
 
@@ -215,7 +236,7 @@ def _equals(op, find, literal):
 
 
 def _finder(routes):
-    walk = _walker(_tree(routes), bare=True)
+    walk = walker(routes, lambda route: lambda item, found: found.append(item))
 
     def find(item):
         found = []
@@ -225,19 +246,19 @@ def _finder(routes):
     return find
 
 
-def _tree(routes):
-    """Routes that start alike share their steps: {step: subtree}, and the type at the end under None."""
+def walker(routes, emit):
+    """Function (resource, found) that calls emit(route)(item, found) for each item at the end of a route."""
     tree = {}
-    for route in routes:
+    for route in routes:  # routes that start alike share their steps: {step: subtree}, the end under None
         at = tree
         for step in route.steps:
             at = at.setdefault(step, {})
-        at[None] = route.type
-    return tree
+        at[None] = route
+    return _walker(tree, emit)
 
 
-def _walker(tree, bare=False):
-    walkers = [_emit(end, bare) if step is None else _step(step, _walker(end, bare)) for step, end in tree.items()]
+def _walker(tree, emit):
+    walkers = [emit(end) if step is None else _step(step, _walker(end, emit)) for step, end in tree.items()]
     if len(walkers) == 1:
         return walkers[0]
 
@@ -246,14 +267,6 @@ def _walker(tree, bare=False):
             walk(item, found)
 
     return all
-
-
-def _emit(type, bare):
-    if bare:
-        return lambda item, found: found.append(item)
-    if type == "Resource":
-        return lambda item, found: found.append(Value(item, item["resourceType"]))
-    return lambda item, found: found.append(make(Value, (item, type)))
 
 
 def _step(step, then):
