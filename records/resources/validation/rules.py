@@ -287,7 +287,7 @@ def probability_range(v):
 
 
 VERIFICATION = "http://terminology.hl7.org/CodeSystem/allergyintolerance-verification"
-VERIFICATION = "http://terminology.hl7.org/CodeSystem/condition-ver-status"
+CONDITION_VERIFICATION = "http://terminology.hl7.org/CodeSystem/condition-ver-status"
 CONDITION_CLINICAL = "http://terminology.hl7.org/CodeSystem/condition-clinical"
 
 
