@@ -1,1 +1,14 @@
-urlpatterns = []
+"""Everything this server answers to."""
+
+from django.urls import path, re_path
+
+from .endpoint import Endpoint
+from .health import health, metrics, ready, unknown
+
+urlpatterns = [
+    re_path(r"^fhir/?(?P<path>.*)$", Endpoint.as_view()),
+    path("health", health),
+    path("ready", ready),
+    path("metrics", metrics),
+    re_path(r"^.*$", unknown),
+]

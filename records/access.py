@@ -2,31 +2,56 @@
 
 from typing import Protocol
 
-from .sql import SQL, TRUE
+from .definitions.structures import type_number
+from .sql import FALSE, SQL, TRUE, any_of
 
 
 class Access(Protocol):
     """The rows an actor may reach. Handlers never ask why; accessctl gives the real one."""
 
-    author: int | None  # who writes, kept on the row (actor key)
+    principal: str  # who asks, as one text: page links and idempotency keys are bound to it
+    author: int | None  # kept on rows that the actor creates
     organization: int | None
 
-    def check(self, code: str, type: str | None) -> None:
+    def check(self, interaction) -> None:
         """Raise Forbidden when a whole interaction or type is refused, whatever the row."""
 
-    def resources(self, code: str, type: str, alias: str = "r") -> SQL:
-        """Predicate over a row of `resource` (named alias) of this type: may the actor do `code` with it?"""
+    def may_name_ids(self, type: str) -> bool:
+        """May the actor choose the id of a new resource (update as create)?"""
+
+    def resources(self, code: str, type: str, alias: str = "r", pk: str = "pk") -> SQL:
+        """Predicate over a row of `resource` or `version` (alias; column of the resource's pk): may the actor do `code`?
+
+        The type of the row is already known to be `type`.
+        """
 
 
 class Everything:
     """All rows: for the index worker, system commands and tests."""
 
+    principal = "system"
     author = None
     organization = None
-    principal = "system"
 
-    def check(self, code, type):
+    def check(self, interaction):
         return None
 
-    def resources(self, code, type, alias="r"):
+    def may_name_ids(self, type):
+        return True
+
+    def resources(self, code, type, alias="r", pk="pk"):
         return TRUE
+
+
+def over_types(access, code, types, alias="r", pk="pk"):
+    """The access predicate for rows of any of these types, types with the same answer grouped."""
+    groups = {}
+    for type in types:
+        predicate = access.resources(code, type, alias, pk)
+        if predicate != FALSE:
+            groups.setdefault(predicate, []).append(type_number(type))
+    return any_of(
+        SQL(f"{alias}.type = ANY(%s)", (numbers,)) & predicate if predicate != TRUE
+        else SQL(f"{alias}.type = ANY(%s)", (numbers,))
+        for predicate, numbers in groups.items()
+    )  # fmt: skip

@@ -4,3 +4,10 @@ from django.apps import AppConfig
 class RecordsConfig(AppConfig):
     name = "records"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self):
+        from .interactions import interaction
+        from .resources import rules
+
+        interaction.load()
+        rules.load()

@@ -1,0 +1,43 @@
+"""Operations ($name): one file each, registered by `@operation`. (operations.html)"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+
+class Operation(NamedTuple):
+    """A registered operation at one level."""
+
+    name: str
+    level: str  # instance | type | system | version
+    types: tuple | None  # types it is defined on; None: every type
+    handler: Callable
+    affects_state: bool  # then GET is refused
+    snapshot: bool
+    needs: str | None  # the interaction that its right is judged by; None: no record is shown or changed
+
+
+OPERATIONS: list[Operation] = []
+
+
+def operation(name, level, on=None, needs="read", affects_state=False, snapshot=False):
+    """Register (interaction, access) -> Outcome as $name at a level, on one type, several (tuple) or all."""
+
+    def register(handler):
+        types = (on,) if isinstance(on, str) else on
+        OPERATIONS.append(Operation(name, level, types, handler, affects_state, snapshot, needs))
+        return handler
+
+    return register
+
+
+def find(name, level, type):
+    """The operation of that name at that level on that type, or None."""
+    for each in OPERATIONS:
+        if each.name == name and each.level == level and (each.types is None or type is None or type in each.types):
+            return each
+    return None
+
+
+def names(level, type):
+    """Names that could have been meant, for an error."""
+    return sorted({o.name for o in OPERATIONS if o.level == level and (o.types is None or type in o.types)})

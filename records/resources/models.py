@@ -3,6 +3,7 @@
 from django.db import models
 from django.db.models.functions import Now
 
+LIVE = models.Q(deleted=False)
 NO_DATE = -(2**63)  # `occurred` of a row without a clinical date: sorts as the oldest
 
 
@@ -24,7 +25,7 @@ class ResourceColumns(models.Model):
 class Resource(ResourceColumns):
     """Current state of one logical resource; `body` is what a read returns, byte for byte."""
 
-    pk_ = models.BigAutoField(primary_key=True, db_column="pk")
+    number = models.BigAutoField(primary_key=True, db_column="pk")  # what index rows refer to
     id = models.CharField(max_length=64, db_collation="C")
     identity = models.BigIntegerField(unique=True)  # keys.identity(type, id)
     version = models.IntegerField()
@@ -36,9 +37,11 @@ class Resource(ResourceColumns):
     class Meta:
         db_table = "resource"
         indexes = [
-            models.Index("patient", "type", "-occurred", "-pk_", condition=models.Q(deleted=False), name="resource_patient"),
-            models.Index("type", "-occurred", "-pk_", condition=models.Q(deleted=False), name="resource_occurred"),
-            models.Index("type", "updated", "pk_", condition=models.Q(deleted=False), name="resource_updated"),
+            models.Index(
+                fields=["patient", "type", "-occurred", "-number"], condition=LIVE, name="resource_patient"
+            ),
+            models.Index(fields=["type", "-occurred", "-number"], condition=LIVE, name="resource_occurred"),
+            models.Index(fields=["type", "updated", "number"], condition=LIVE, name="resource_updated"),
         ]
 
 
@@ -56,8 +59,8 @@ class Version(ResourceColumns):
     class Meta:
         db_table = "version"
         indexes = [
-            models.Index("updated", "resource", name="version_updated"),
-            models.Index("type", "updated", "resource", name="version_type_updated"),
+            models.Index(fields=["updated", "resource"], name="version_updated"),
+            models.Index(fields=["type", "updated", "resource"], name="version_type_updated"),
         ]
 
 
@@ -70,7 +73,7 @@ class Compartment(models.Model):
 
     class Meta:
         db_table = "compartment"
-        indexes = [models.Index("resource", name="compartment_resource")]
+        indexes = [models.Index(fields=["resource"], name="compartment_resource")]
 
 
 class Pending(models.Model):
@@ -88,6 +91,6 @@ class Pending(models.Model):
     class Meta:
         db_table = "pending"
         indexes = [
-            models.Index("type", "seq", name="pending_type"),
-            models.Index("patient", "type", name="pending_patient"),
+            models.Index(fields=["type", "seq"], name="pending_type"),
+            models.Index(fields=["patient", "type"], name="pending_patient"),
         ]

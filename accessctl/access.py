@@ -1,0 +1,61 @@
+"""The decision, as one SQL predicate: all ceilings AND (union of permits) AND NOT (union of denials)."""
+
+from records import errors
+from records.interactions.parse import SERVED
+from records.operations import find
+from records.sql import FALSE, all_of, any_of
+
+from . import sources
+from .scopes import LETTERS
+from .sources.scopes import covered
+
+
+class ActorAccess:
+    """The Access of one actor; evaluated anew by every statement, nothing about a permit is remembered."""
+
+    def __init__(self, actor):
+        self.actor = actor
+        self.principal = actor.principal
+        self.author = actor.author
+        self.organization = None
+        self._predicates = {}
+
+    def resources(self, code, type, alias="r", pk="pk"):
+        asked = (code, type, alias, pk)
+        if asked not in self._predicates:
+            self._predicates[asked] = self.formula(*asked)
+        return self._predicates[asked]
+
+    def formula(self, *asked):
+        ceilings = all_of(found[0] for source in sources.CEILINGS if (found := source(self.actor, *asked)))
+        permits = any_of(found[0] for source in sources.PERMITS if (found := source(self.actor, *asked)))
+        denials = any_of(found[0] for source in sources.DENIALS if (found := source(self.actor, *asked)))
+        if FALSE in (ceilings, permits):
+            return FALSE
+        return all_of([ceilings, permits] + ([~denials] if denials != FALSE else []))
+
+    def check(self, interaction):
+        """Forbidden when no scope covers the interaction with any row; a Bundle is checked entry by entry."""
+        if interaction.code in ("capabilities", "batch", "transaction"):
+            return
+        code = interaction.code
+        if code == "operation":
+            code = find(interaction.operation, interaction.level, interaction.type).needs
+            if code is None:
+                return
+        types = (interaction.type,) if interaction.type else SERVED
+        if code == "history-system" and not any(s.level == "system" and s.type == "*" for s in self.actor.scopes):
+            raise errors.Forbidden("The history of the whole system needs a system/*.s scope.")
+        if not any(self.resources(code, type) != FALSE for type in types):
+            raise errors.Forbidden(
+                f"The scopes of this token do not cover {interaction.code} of {interaction.type or 'any type'}"
+                f" (needs the letter {LETTERS.get(code, code)!r})."
+            )
+
+    def may_name_ids(self, type):
+        """Update as create is for system clients."""
+        return "system" in covered(self.actor, "update", type) and "system" in covered(self.actor, "create", type)
+
+
+def access_for(actor):
+    return ActorAccess(actor)

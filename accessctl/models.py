@@ -1,0 +1,71 @@
+"""Clients, their access tokens, and the audit records."""
+
+from django.conf import settings
+from django.db import models
+from django.db.models.functions import Now
+
+
+class Client(models.Model):
+    """A program that may ask, registered by an administrator."""
+
+    name = models.CharField(max_length=200, unique=True)
+    active = models.BooleanField(default=True)
+    created = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        db_table = "client"
+
+
+class Token(models.Model):
+    """An access token; the table knows its SHA-256 only."""
+
+    digest = models.BinaryField(unique=True)
+    client = models.ForeignKey(Client, on_delete=models.CASCADE)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, null=True)
+    scopes = models.TextField()
+    purpose = models.CharField(max_length=40, null=True)
+    patient = models.CharField(max_length=64, null=True)  # id of the Patient in context
+    issued = models.DateTimeField(db_default=Now())
+    expires = models.DateTimeField()
+    revoked = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "token_access"
+
+
+class AuditRecord(models.Model):
+    """Who did what to whose record: one row for each patient and request; append-only."""
+
+    seq = models.BigAutoField(primary_key=True)
+    at = models.DateTimeField(db_default=Now())
+    request = models.UUIDField()
+    client = models.CharField(max_length=200)
+    user = models.CharField(max_length=150, null=True)
+    purpose = models.CharField(max_length=40, null=True)
+    interaction = models.CharField(max_length=20)
+    type = models.SmallIntegerField(null=True)
+    patient = models.BigIntegerField(null=True)
+    entities = models.TextField()  # references of what was shown or changed, a space between two
+    query = models.TextField(null=True)
+    status = models.SmallIntegerField()
+
+    class Meta:
+        db_table = "audit"
+        indexes = [models.Index(fields=["patient", "seq"], name="audit_patient")]
+
+
+class Replay(models.Model):
+    """The answer given under an Idempotency-Key, to be given again."""
+
+    principal = models.CharField(max_length=400)
+    key = models.CharField(max_length=255)
+    digest = models.BinaryField()  # SHA-256 of the request
+    status = models.SmallIntegerField()
+    headers = models.JSONField()
+    body = models.BinaryField(null=True)
+    at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        db_table = "replay"
+        constraints = [models.UniqueConstraint(fields=["principal", "key"], name="replay_key")]
+        indexes = [models.Index(fields=["at"], name="replay_at")]

@@ -1,0 +1,236 @@
+"""The FHIR endpoint - read this first: every request takes this way, whatever it asks.
+
+request -> Interaction -> run within the Access of its actor -> Outcome -> response, and an audit record, whatever
+happened. Interaction and record share one transaction; the answer leaves after the commit.
+"""
+
+import gzip
+import logging
+import uuid
+from email.utils import format_datetime
+
+from django.conf import settings
+from django.http import HttpResponse
+from rest_framework.views import APIView
+
+from accessctl.access import access_for
+from accessctl.audit import record
+from accessctl.replay import replayed
+from records import errors
+from records.database import atomic, retried
+from records.interactions import transaction
+from records.interactions.conditions import etag
+from records.interactions.interaction import Outcome, run, verb
+from records.interactions.parse import parse
+from records.operations import find
+from records.resources.subset import subset
+
+from . import formats, metrics
+from .authentication import BearerToken
+from .overload import gate
+from .requests import read_request
+
+log = logging.getLogger("fhirserver.endpoint")
+OPEN = ("capabilities",)  # what answers without a token
+GZIP_FROM = 1400  # bytes; less fits one packet
+
+
+class Endpoint(APIView):
+    """All of /fhir."""
+
+    authentication_classes = (BearerToken,)
+    permission_classes = ()
+    http_method_names = ("get", "head", "post", "put", "patch", "delete", "options")
+
+    def initial(self, request, *args, **kwargs):
+        """DRF would negotiate renderers here; formats.py does that for FHIR."""
+
+    def answer(self, request, path):
+        """One request, one response; an error is an OperationOutcome in the format asked for."""
+        request_id = uuid.uuid4()
+        wanted = formats.Wanted()
+        interaction = None
+        try:
+            with gate, metrics.request(request.method) as measured:
+                wanted = formats.wanted(request.META.get("HTTP_ACCEPT"), request.GET)
+                interaction = parse(read_request(request, path))
+                measured.interaction = interaction.code
+                outcome = execute(interaction, actor_of(request, interaction), request_id, key_of(request))
+                response = respond(outcome, interaction, wanted, request)
+                measured.status = response.status_code
+        except Exception as error:
+            response = refuse(error, wanted, request_id)
+        return finished(response, request, request_id)
+
+    get = head = post = put = patch = delete = answer
+
+    def options(self, request, path):
+        """CORS preflight. (http.html#2.21.0.1; SMART App Launch S9)"""
+        return finished(HttpResponse(status=204), request, uuid.uuid4())
+
+
+def actor_of(request, interaction):
+    """Who asks; nobody may only where the registry says so."""
+    if interaction.code in OPEN:
+        return None
+    if request.auth is None:
+        raise errors.LoginRequired(headers={"WWW-Authenticate": 'Bearer realm="fhir"'})
+    return request.auth
+
+
+def key_of(request):
+    """The Idempotency-Key of a POST."""
+    return request.META.get("HTTP_IDEMPOTENCY_KEY") if request.method == "POST" else None
+
+
+def execute(interaction, actor, request_id, key=None):
+    """Run in a transaction of its own and record it; a batch is as many executions as it has entries."""
+    if transaction.is_batch(interaction):
+        return batch(interaction, actor, request_id, key)
+    try:
+        return retried(lambda: committed(interaction, actor, request_id, key))
+    except errors.FHIRError as error:
+        recorded_refusal(interaction, actor, request_id, error)
+        raise
+
+
+def committed(interaction, actor, request_id, key):
+    """The interaction and its audit record, both or neither."""
+    if actor is None:
+        return run(interaction, None)
+    with atomic(snapshot=snapshot(interaction)):
+        outcome = replayed(key, actor, interaction, lambda: run(interaction, access_for(actor)))
+        record(actor, interaction, outcome, request_id)
+    return outcome
+
+
+def snapshot(interaction):
+    """Does it read several rows that must be of one moment?"""
+    if interaction.code == "operation":
+        return find(interaction.operation, interaction.level, interaction.type).snapshot
+    return verb(interaction.code, interaction.level).snapshot
+
+
+def recorded_refusal(interaction, actor, request_id, error):
+    """What was refused or failed is recorded too, in a transaction of its own."""
+    if actor is not None:
+        retried(lambda: record(actor, interaction, Outcome(error.status), request_id))
+
+
+def batch(interaction, actor, request_id, key):
+    """Every entry alone; a failure is that entry's answer. (http.html#brules)"""
+    asked = transaction.entries(interaction)
+    outcomes = []
+    for n, each in enumerate(asked):
+        try:
+            if isinstance(each, errors.FHIRError):
+                raise each
+            outcomes.append(execute(each, actor, request_id, f"{key}#{n}" if key and each.method == "POST" else None))
+        except Exception as error:
+            known = told(error, request_id)
+            outcomes.append(Outcome(known.status, errors.operation_outcome(known.issues)))
+    return transaction.answer("batch-response", asked, outcomes)
+
+
+def told(error, request_id):
+    """The error as the client may know it; one of ours says its log id and nothing else."""
+    if isinstance(error, errors.FHIRError):
+        return error
+    log.error("unexpected error", exc_info=error, extra={"request_id": str(request_id)})
+    return errors.Unexpected(str(request_id))
+
+
+def refuse(error, wanted, request_id):
+    """The response to an error, an OperationOutcome always."""
+    error = told(error, request_id)
+    response = HttpResponse(
+        formats.rendered(errors.operation_outcome(error.issues), wanted),
+        status=error.status,
+        content_type=f"{wanted.format}; charset=utf-8",
+    )
+    for name, value in error.headers.items():
+        response[name] = value
+    return response
+
+
+def respond(outcome, interaction, wanted, request):
+    """The response to an Outcome: the body that the client prefers, in its format, with its version headers."""
+    status, body = outcome.status, outcome.body
+    is_write = interaction.method != "GET" and interaction.code in transaction.WRITES
+    if is_write and interaction.prefer_return == "minimal":
+        body = None
+    elif is_write and interaction.prefer_return == "OperationOutcome":
+        issues = outcome.issues or (errors.Issue("information", "informational", "Done."),)
+        body = errors.operation_outcome(issues)
+    cut = {n: v for n, v in interaction.parameters if n in ("_summary", "_elements")}
+    if interaction.code in ("read", "vread"):
+        if outcome.type == "Binary" and wanted.raw and body is not None:
+            return raw_binary(outcome)
+        if cut and body is not None:
+            body = subset(
+                formats.plain(body), cut.get("_summary"), tuple(filter(None, cut.get("_elements", "").split(",")))
+            )
+    response = HttpResponse(status=status)
+    if body is not None:
+        response.content = formats.rendered(body, wanted)
+        response["Content-Type"] = f"{wanted.format}; charset=utf-8"
+    else:
+        del response["Content-Type"]
+    if outcome.version is not None:
+        response["ETag"] = etag(outcome.version)
+        response["Last-Modified"] = format_datetime(outcome.updated, usegmt=True)
+    if outcome.location:
+        response["Location"] = f"{interaction.base}/{outcome.type}/{outcome.id}/_history/{outcome.version}"
+    for name, value in outcome.headers.items():
+        response[name] = value
+    return response
+
+
+def raw_binary(outcome):
+    """The content of a Binary as a download that no browser runs. (binary.html#rest; attack A55)"""
+    import base64
+
+    resource = formats.plain(outcome.body)
+    content = base64.b64decode(resource.get("data", ""))
+    response = HttpResponse(content, content_type=resource.get("contentType", "application/octet-stream"))
+    response["Content-Disposition"] = "attachment"
+    response["Content-Security-Policy"] = "sandbox; default-src 'none'"
+    response["ETag"] = etag(outcome.version)
+    response["Last-Modified"] = format_datetime(outcome.updated, usegmt=True)
+    return response
+
+
+def finished(response, request, request_id):
+    """Headers that every response carries; gzip and CORS where asked for."""
+    response["X-Request-Id"] = str(request_id)
+    response["Cache-Control"] = "no-store"
+    response["X-Content-Type-Options"] = "nosniff"
+    varies = "Authorization, Accept, Accept-Encoding, Origin"
+    response["Vary"] = varies
+    origin = request.META.get("HTTP_ORIGIN")
+    if origin is not None and allowed(origin, request.path):
+        response["Access-Control-Allow-Origin"] = origin
+        response["Access-Control-Expose-Headers"] = (
+            "Location, Content-Location, ETag, Last-Modified, X-Request-Id, X-Searchable-Until"
+        )
+        if request.method == "OPTIONS":
+            response["Access-Control-Allow-Methods"] = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
+            response["Access-Control-Allow-Headers"] = (
+                "Accept, Authorization, Content-Type, If-Match, If-None-Match, If-Modified-Since, If-None-Exist,"
+                " Prefer, Idempotency-Key, X-Request-Id, X-Provenance"
+            )
+            response["Access-Control-Max-Age"] = "600"
+    if "gzip" in request.META.get("HTTP_ACCEPT_ENCODING", "") and len(response.content) >= GZIP_FROM:
+        response.content = gzip.compress(response.content, compresslevel=1, mtime=0)
+        response["Content-Encoding"] = "gzip"
+    response["Content-Length"] = str(len(response.content))
+    return response
+
+
+def allowed(origin, path):
+    """May pages of this origin read the answer? Those of any origin may read the metadata."""
+    return (
+        path.rstrip("/").endswith("/metadata")
+        or origin in settings.FHIRSERVER_CORS_ORIGINS
+        or ("*" in settings.FHIRSERVER_CORS_ORIGINS)
+    )

@@ -1,0 +1,42 @@
+"""Is it alive, is it ready, how is it doing: for supervisors and Prometheus. Says nothing of any record."""
+
+import ipaddress
+import os
+
+from django.db import Error, connection
+from django.http import HttpResponse, JsonResponse
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest, multiprocess
+
+
+def health(request):
+    """The process answers."""
+    return JsonResponse({"status": "live"})
+
+
+def ready(request):
+    """The database answers and is migrated as far as this code needs."""
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM (SELECT FROM pending LIMIT 10001) p")
+            waiting = cursor.fetchone()[0]
+    except Error:
+        connection.close()
+        return JsonResponse({"status": "not ready", "reason": "the database does not answer"}, status=503,
+                            headers={"Retry-After": "2"})  # fmt: skip
+    return JsonResponse({"status": "ready", "pending": waiting})
+
+
+def metrics(request):
+    """Prometheus text; to loopback only, a proxy in front must not pass it on."""
+    if not ipaddress.ip_address(request.META.get("REMOTE_ADDR", "0.0.0.0")).is_loopback:
+        return HttpResponse(status=404)
+    registry = REGISTRY
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        registry = CollectorRegistry()
+        multiprocess.MultiProcessCollector(registry)
+    return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
+
+
+def unknown(request):
+    """Nothing is here; says so in JSON, as machines ask."""
+    return JsonResponse({"error": "not found", "fhir": "/fhir"}, status=404)

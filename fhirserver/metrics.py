@@ -1,0 +1,33 @@
+"""Counters and times for Prometheus; names and types only, never an id or a value of a record."""
+
+import time
+from contextlib import contextmanager
+
+from prometheus_client import Counter, Histogram
+
+REQUESTS = Counter("fhir_requests_total", "FHIR requests", ("interaction", "status"))
+SECONDS = Histogram(
+    "fhir_request_seconds", "Time to answer", ("interaction",),
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+)  # fmt: skip
+
+
+class Measured:
+    """What the request turns out to be, told while it runs."""
+
+    interaction = "unknown"
+    status = 500
+
+
+@contextmanager
+def request(method):
+    """Count and time one request."""
+    measured, started = Measured(), time.perf_counter()
+    try:
+        yield measured
+    except Exception as error:
+        measured.status = getattr(error, "status", 500)
+        raise
+    finally:
+        REQUESTS.labels(measured.interaction, measured.status).inc()
+        SECONDS.labels(measured.interaction).observe(time.perf_counter() - started)

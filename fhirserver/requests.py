@@ -1,0 +1,96 @@
+"""What Django gives, as what `parse` takes: headers, body within its bound, and the base URL that the client used."""
+
+import ipaddress
+import re
+from functools import cache
+
+from django.conf import settings
+from django.core.exceptions import DisallowedHost
+
+from records import errors
+from records.interactions.parse import Request, pairs
+
+from . import formats
+
+HEADERS = ("HTTP_IF_MATCH", "HTTP_IF_NONE_MATCH", "HTTP_IF_MODIFIED_SINCE", "HTTP_IF_NONE_EXIST", "HTTP_PREFER")
+FORWARDED = re.compile(r'(?:^|[;,\s])(host|proto)="?([^";,\s]+)"?', re.I)
+
+
+def read_request(request, path):
+    """The Request: body read once, within FHIRSERVER_MAX_BODY, unpacked and parsed."""
+    meta = request.META
+    headers = {name[5:].lower().replace("_", "-"): meta[name] for name in HEADERS if name in meta}
+    form, tree, patch_format = (), None, None
+    if request.method in ("POST", "PUT", "PATCH"):
+        data = body(request)
+        content_type = meta.get("CONTENT_TYPE", "")
+        if path.endswith("_search"):
+            form = form_pairs(data, content_type)
+        elif data or content_type:
+            tree, patch_format = formats.tree(data, content_type, path)
+    return Request(
+        request.method, path, meta.get("QUERY_STRING", ""), headers, tree, base(request), form, None, patch_format
+    )
+
+
+def form_pairs(data, content_type):
+    """Search parameters sent as a form. (http.html#search)"""
+    if data and formats.media_type(content_type)[0] != "application/x-www-form-urlencoded":
+        raise errors.UnsupportedMediaType(
+            f"A _search takes application/x-www-form-urlencoded; Content-Type is {content_type!r}."
+        )
+    try:
+        return pairs(data.decode("ascii"))
+    except UnicodeDecodeError as error:
+        raise errors.BadRequest("The form is not percent-encoded ASCII.") from error
+
+
+def body(request):
+    """The bytes sent, at most FHIRSERVER_MAX_BODY of them, before and after unpacking."""
+    limit = settings.FHIRSERVER_MAX_BODY
+    try:
+        announced = int(request.META.get("CONTENT_LENGTH") or 0)
+    except ValueError as error:
+        raise errors.BadRequest("Content-Length is not a number.") from error
+    if announced > limit:
+        raise errors.TooLarge(f"The body has {announced} bytes; at most {limit} are accepted.")
+    data = request._request.read(limit + 1) if hasattr(request, "_request") else request.read(limit + 1)
+    if len(data) > limit:
+        raise errors.TooLarge(f"The body is larger than {limit} bytes.")
+    if len(data) < announced:
+        raise errors.BadRequest("The body is shorter than its Content-Length.")
+    return formats.inflated(data, request.META.get("HTTP_CONTENT_ENCODING", "").strip().lower(), limit)
+
+
+@cache
+def trusted():
+    return tuple(ipaddress.ip_network(n, strict=False) for n in settings.FHIRSERVER_TRUSTED_PROXIES)
+
+
+def from_proxy(request):
+    """Does the request come from a proxy that we believe?"""
+    if not trusted():
+        return False
+    try:
+        address = ipaddress.ip_address(request.META.get("REMOTE_ADDR", ""))
+    except ValueError:
+        return False
+    return any(address in network for network in trusted())
+
+
+def base(request):
+    """Base URL for links and Location: the configured one, or the host that the client used."""
+    if settings.FHIRSERVER_BASE_URL:
+        return settings.FHIRSERVER_BASE_URL.rstrip("/")
+    meta = request.META
+    if from_proxy(request):
+        forwarded = {k.lower(): v for k, v in FORWARDED.findall(meta.get("HTTP_FORWARDED", "").split(",")[0])}
+        host = forwarded.get("host") or meta.get("HTTP_X_FORWARDED_HOST", "").split(",")[0].strip()
+        scheme = forwarded.get("proto") or meta.get("HTTP_X_FORWARDED_PROTO", "").split(",")[0].strip()
+        prefix = meta.get("HTTP_X_FORWARDED_PREFIX", "").rstrip("/")
+        if host and re.fullmatch(r"[A-Za-z0-9.\-:\[\]]+", host) and scheme in ("", "http", "https"):
+            return f"{scheme or request.scheme}://{host}{prefix}/fhir"
+    try:
+        return f"{request.scheme}://{request.get_host()}/fhir"
+    except DisallowedHost as error:
+        raise errors.BadRequest("The Host header names no host that this server answers for.") from error

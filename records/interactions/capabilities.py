@@ -1,0 +1,110 @@
+"""The CapabilityStatement, made from the registries that answer, so that it cannot promise more. (http.html#capabilities)"""
+
+from functools import lru_cache
+
+from django.conf import settings
+
+from .. import __version__, operations
+from ..formats.json import dump
+from ..search.parameters import parameters
+from .interaction import VERBS, Outcome, interaction
+from .parse import COMPARTMENTS, SERVED
+
+DATE = "2026-11-23"  # of the last change to what is stated here
+CODES = ("read", "vread", "update", "patch", "delete", "history-instance", "history-type", "create", "search-type")
+SYSTEM = ("transaction", "batch", "search-system", "history-system")
+RESULT_PARAMETERS = ("_sort", "_count", "_total", "_summary", "_elements", "_include", "_revinclude")
+
+
+@interaction("capabilities", "GET", "metadata")
+def capabilities(interaction, access):
+    """What this server does, for anybody."""
+    return Outcome(200, statement(interaction.base), "CapabilityStatement")
+
+
+@lru_cache(64)
+def statement(base):
+    """The statement as bytes, for a base URL."""
+    known = {verb.code for verb in VERBS} | {"batch"}
+    return dump(
+        {
+            "resourceType": "CapabilityStatement",
+            "status": "active",
+            "date": DATE,
+            "publisher": "fhirserver",
+            "kind": "instance",
+            "software": {"name": "fhirserver", "version": __version__},
+            "implementation": {"description": "FHIR R4 server for a shared medical record", "url": base},
+            "fhirVersion": "4.0.1",
+            "format": ["application/fhir+json", "application/fhir+xml", "json", "xml"],
+            "patchFormat": ["application/json-patch+json", "application/fhir+json", "application/fhir+xml"],
+            "rest": [
+                {
+                    "mode": "server",
+                    "security": {
+                        "cors": bool(settings.FHIRSERVER_CORS_ORIGINS),
+                        "service": [
+                            {
+                                "coding": [
+                                    {
+                                        "system": "http://terminology.hl7.org/CodeSystem/restful-security-service",
+                                        "code": "OAuth",
+                                    }
+                                ],
+                                "text": "Bearer token with SMART scopes",
+                            }
+                        ],
+                    },
+                    "resource": [of_type(type, known) for type in sorted(SERVED)],
+                    "interaction": [{"code": code} for code in SYSTEM if code in known],
+                    "operation": listed(None),
+                    "compartment": [
+                        f"http://hl7.org/fhir/CompartmentDefinition/{name.lower()}" for name in COMPARTMENTS
+                    ],
+                }
+            ],
+        }
+    )
+
+
+def of_type(type, known):
+    """One resource type: interactions, conditions, search parameters, operations."""
+    found = {
+        "type": type,
+        "profile": f"http://hl7.org/fhir/StructureDefinition/{type}",
+        "interaction": [{"code": code} for code in CODES if code in known],
+        "versioning": "versioned-update",
+        "readHistory": True,
+        "updateCreate": True,
+        "conditionalCreate": True,
+        "conditionalRead": "full-support",
+        "conditionalUpdate": True,
+        "conditionalDelete": "multiple",
+        "referencePolicy": ["literal", "logical", "local"] + (["enforced"] if settings.FHIRSERVER_REFERENTIAL_INTEGRITY else []),
+        "searchParam": [
+            {"name": p.code, "definition": p.url, "type": p.kind}
+            for p in sorted(parameters(type).values(), key=lambda p: p.code)
+        ],
+    }
+    if own := listed(type):
+        found["operation"] = own
+    return found
+
+
+def listed(type):
+    """Operations of a type, or of the system (None)."""
+    names = sorted(
+        {
+            o.name
+            for o in operations.OPERATIONS
+            if (type is None and o.level == "system")
+            or (type is not None and o.level != "system" and (o.types is None or type in o.types))
+        }
+    )
+    return [{"name": name, "definition": definition(name, type)} for name in names]
+
+
+def definition(name, type):
+    """Canonical of an operation of R4."""
+    scope = "Resource" if name in ("meta", "meta-add", "meta-delete", "validate") else type
+    return f"http://hl7.org/fhir/OperationDefinition/{scope}-{name}"

@@ -1,0 +1,35 @@
+"""Create, plain and conditional. (http.html#create, http.html#ccreate)"""
+
+from .. import errors
+from ..resources.store import Write
+from .interaction import Outcome, Touched, interaction
+from .writing import carry_out, plans
+
+
+@interaction("create", "POST", "{type}")
+def create(interaction, access):
+    """A new resource with an id of the server's; with If-None-Exist the one that exists already."""
+    return carry_out([interaction], access)[0]
+
+
+@plans("create")
+def plan(target, access):
+    """A Write of version 1, or the outcome of a condition that matched."""
+    interaction = target.interaction
+    if target.found:
+        row = target.row
+        return Outcome(200, row.body, interaction.type, row.id, row.version, row.updated, location=True,
+                       touched=[Touched(interaction.type, row.id, row.version, row.patient)])  # fmt: skip
+    require_type(target)
+    return Write("POST", interaction.type, target.id, target.resource, base=interaction.base)
+
+
+def require_type(target):
+    """The body is a resource of the type that the URL names."""
+    if target.resource is None:
+        raise errors.InvalidStructure(f"The body must be a {target.interaction.type} resource.")
+    given = target.resource.get("resourceType")
+    if given != target.interaction.type:
+        raise errors.InvalidStructure(
+            f"resourceType is {given!r}; the URL says {target.interaction.type!r}.", expression="resourceType"
+        )

@@ -1,0 +1,48 @@
+"""Delete by id or by criteria; deleting what is already deleted succeeds. (http.html#delete, http.html#3.1.0.7.1)"""
+
+from .. import errors
+from ..resources.store import Write
+from .conditions import require_match
+from .interaction import Outcome, interaction
+from .writing import carry_out, plans
+
+
+@interaction("delete", "DELETE", "{type}/{id}")
+@interaction("delete", "DELETE", "{type}")
+def delete(interaction, access):
+    """The resource is gone from every search and read; its history stays."""
+    if interaction.id is None:
+        return delete_all(interaction, access)
+    return carry_out([interaction], access)[0]
+
+
+def delete_all(interaction, access):
+    """Delete everything that the criteria select, up to a number that a person can still check."""
+    from .selection import selected
+
+    ids = selected(interaction, access, limit=MOST + 1)
+    if len(ids) > MOST:
+        raise errors.PreconditionFailed(f"The criteria select more than {MOST} resources; delete fewer at once.")
+    each = [single(interaction, id) for id in ids]
+    outcomes = carry_out(each, access) if each else []
+    return Outcome(204, headers={"X-Deleted": str(len(ids))}, touched=[t for o in outcomes for t in o.touched])
+
+
+MOST = 1000
+
+
+def single(interaction, id):
+    from dataclasses import replace
+
+    return replace(interaction, id=id, parameters=(), level="instance")
+
+
+@plans("delete")
+def plan(target, access):
+    """A version without a body; nothing to do for what is absent or already deleted."""
+    interaction = target.interaction
+    if target.current is None:
+        require_match(interaction.conditions.if_match, None)
+        return Outcome(204)
+    require_match(interaction.conditions.if_match, target.current)
+    return Write("DELETE", interaction.type, target.id, None, target.row, interaction.base)

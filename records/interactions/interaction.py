@@ -1,0 +1,120 @@
+"""Interaction in, Outcome out: what every verb of FHIR is here, the registry of verbs, and `run`. (http.html)"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import NamedTuple
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """The headers (or Bundle.entry.request elements) that make an interaction conditional."""
+
+    if_match: str | None = None
+    if_none_match: str | None = None
+    if_modified_since: datetime | None = None
+    if_none_exist: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Interaction:
+    """One request, parsed: nobody after `parse` sees a URL, a query string or bytes."""
+
+    code: str  # read vread update ... operation
+    level: str  # instance | type | system
+    type: str | None = None
+    id: str | None = None
+    version: str | None = None
+    operation: str | None = None  # name after the $
+    method: str = "GET"
+    parameters: tuple = ()  # (name, value) of the query, without those of the format
+    body: object = None  # tree of the request's resource or patch
+    conditions: Conditions = Conditions()
+    base: str = ""  # base URL as the client used it, without a slash at the end
+    url: str = ""  # what was asked, below the base
+    prefer_return: str | None = None  # minimal | representation | OperationOutcome
+    strict: bool = False  # Prefer: handling=strict
+    compartment: tuple | None = None  # (type, id) of a compartment search
+    full_url: str | None = None  # of the Bundle entry it came from
+    patch_format: str | None = None  # json | fhirpath
+
+
+class Touched(NamedTuple):
+    """A resource that the outcome shows or changed, for the audit."""
+
+    type: str
+    id: str
+    version: int | None
+    patient: int | None
+
+
+@dataclass(slots=True)
+class Outcome:
+    """The answer, before it is bytes of a format."""
+
+    status: int
+    body: object = None  # bytes of JSON as stored, or a tree
+    type: str | None = None
+    id: str | None = None
+    version: int | None = None
+    updated: datetime | None = None
+    location: bool = False  # answer carries Location
+    issues: tuple = ()  # what there is to say beside success
+    touched: list = field(default_factory=list)
+    headers: dict = field(default_factory=dict)
+    content: tuple | None = None  # (content type, bytes) that are no FHIR at all: raw Binary
+
+
+class Verb(NamedTuple):
+    """A registered interaction: how it is asked and who answers."""
+
+    code: str
+    method: str
+    pattern: tuple  # path segments: literal, or {type} {id} {version}
+    handler: Callable
+    snapshot: bool  # reads several rows that must be of one moment
+    level: str
+
+
+VERBS: list[Verb] = []
+
+
+def interaction(code, method, pattern, snapshot=False):
+    """Register a handler (interaction, access) -> Outcome for a method and a URL pattern."""
+
+    def register(handler):
+        segments = tuple(s for s in pattern.split("/") if s)
+        level = "instance" if "{id}" in segments else "type" if "{type}" in segments else "system"
+        VERBS.append(Verb(code, method, segments, handler, snapshot, level))
+        return handler
+
+    return register
+
+
+HANDLERS: dict[tuple[str, str], Verb] = {}
+
+
+def verb(code, level):
+    """The registered verb of an interaction."""
+    if not HANDLERS:
+        for each in VERBS:
+            HANDLERS.setdefault((each.code, each.level), each)
+    return HANDLERS[code, level]
+
+
+def run(interaction, access):
+    """Answer an interaction within an access; errors are raised as FHIRError."""
+    access.check(interaction)
+    return verb(interaction.code, interaction.level).handler(interaction, access)
+
+
+def load():
+    """Import every interaction and operation, so that the registries are full."""
+    import records.interactions as interactions
+    import records.operations as operations
+
+    for package in (interactions, operations):
+        for module in iter_modules(package.__path__):
+            import_module(f"{package.__name__}.{module.name}")

@@ -1,0 +1,180 @@
+"""(method, URL, headers, body) -> Interaction: for an HTTP request and for a Bundle entry alike. (http.html#general)"""
+
+import re
+from email.utils import parsedate_to_datetime
+from typing import NamedTuple
+from urllib.parse import parse_qsl, unquote
+
+from .. import errors, operations
+from ..definitions.structures import RESOURCE_TYPES
+from .interaction import VERBS, Conditions, Interaction
+
+ID = re.compile(r"[A-Za-z0-9\-.]{1,64}\Z")
+SERVED = frozenset(RESOURCE_TYPES) - {"Parameters"}  # Parameters has no endpoint (parameters.html)
+OF_THE_FORMAT = frozenset(("_format", "_pretty"))
+MOST_PARAMETERS = 1000
+
+
+class Request(NamedTuple):
+    """What a client or a Bundle entry asks, body already a tree."""
+
+    method: str
+    path: str  # below the base, still percent-encoded
+    query: str
+    headers: dict  # lower-case names
+    body: object
+    base: str
+    form: tuple = ()  # pairs of a form body
+    full_url: str | None = None
+    patch_format: str | None = None
+
+
+def parse(request):
+    """The Interaction; an error says which part of the URL is not known or not allowed."""
+    method = "GET" if request.method == "HEAD" else request.method
+    segments = tuple(unquote(s, errors="strict") for s in request.path.strip("/").split("/")) if request.path else ()
+    segments = () if segments == ("",) else segments
+    prefer = preferences(request.headers.get("prefer", ""))
+    common = {
+        "method": method,
+        "parameters": pairs(request.query) + request.form,
+        "body": request.body,
+        "conditions": conditions(request.headers),
+        "base": request.base,
+        "url": request.path.strip("/") + (f"?{request.query}" if request.query else ""),
+        "prefer_return": prefer.get("return"),
+        "strict": prefer.get("handling") == "strict",
+        "full_url": request.full_url,
+        "patch_format": request.patch_format,
+    }
+    if segments and segments[-1].startswith("$"):
+        return an_operation(method, segments, common)
+    return a_verb(method, segments, common)
+
+
+def pairs(query):
+    """(name, value) of a query string, without the parameters of the format."""
+    try:
+        found = parse_qsl(query, keep_blank_values=True, errors="strict", max_num_fields=MOST_PARAMETERS)
+    except UnicodeDecodeError as error:
+        raise errors.BadRequest("The query is not UTF-8.") from error
+    except ValueError as error:
+        raise errors.TooCostly(f"The query has more than {MOST_PARAMETERS} parameters.") from error
+    for name, value in found:
+        if "\x00" in name or "\x00" in value:
+            raise errors.BadRequest("The query holds a NUL character.")
+    return tuple((n, v) for n, v in found if n not in OF_THE_FORMAT)
+
+
+def conditions(headers):
+    """The conditional headers; a date that is none is no condition. (RFC 9110 13.1.3)"""
+    since = None
+    if "if-modified-since" in headers:
+        try:
+            since = parsedate_to_datetime(headers["if-modified-since"])
+        except (ValueError, TypeError):
+            since = None
+        if since is not None and since.tzinfo is None:
+            since = None
+    return Conditions(
+        headers.get("if-match"), headers.get("if-none-match"), since, headers.get("if-none-exist") or None
+    )
+
+
+def preferences(header):
+    """Prefer as a dict: return, handling. (RFC 7240)"""
+    found = {}
+    for part in re.split(r"[,;]", header):
+        name, equals, value = part.strip().partition("=")
+        if equals:
+            found[name.strip().lower()] = value.strip().strip('"')
+    return found
+
+
+def require_type(name):
+    if name not in SERVED:
+        raise errors.UnknownType(name)
+    return name
+
+
+def require_id(text):
+    if not ID.match(text):
+        raise errors.InvalidId(text)
+    return text
+
+
+def an_operation(method, segments, common):
+    """[type/[id/[_history/version/]]]$name."""
+    *before, last = segments
+    type = require_type(before[0]) if before else None
+    id = require_id(before[1]) if len(before) > 1 else None
+    version = before[3] if len(before) == 4 and before[2] == "_history" else None
+    if len(before) > 2 and version is None:
+        raise errors.UnknownURL("/".join(segments))
+    level = ("system", "type", "instance", None, "version")[len(before)]
+    operation = operations.find(last[1:], level, type)
+    if operation is None:
+        known = ", ".join("$" + n for n in operations.names(level, type)) or "none"
+        raise errors.UnknownOperation(last, known)
+    if method != "POST" and (method != "GET" or operation.affects_state):
+        allowed = "POST" if operation.affects_state else "GET, POST"
+        raise errors.MethodNotAllowed(method, allowed, headers={"Allow": allowed})
+    return Interaction("operation", level, type, id, version, last[1:], **common)
+
+
+def a_verb(method, segments, common):
+    """One of the registered verbs, or a compartment search."""
+    allowed = set()
+    for verb in VERBS:
+        bound = match(verb.pattern, segments)
+        if bound is None:
+            continue
+        if verb.method != method:
+            allowed.add(verb.method)
+            continue
+        if "type" in bound:
+            require_type(bound["type"])
+        if "id" in bound:
+            require_id(bound["id"])
+        return Interaction(verb.code, verb.level, bound.get("type"), bound.get("id"), bound.get("version"), **common)
+    if len(segments) in (3, 4) and method in ("GET", "POST") and (found := compartment(method, segments, common)):
+        return found
+    if segments and segments[0] not in SERVED and not segments[0].startswith("_"):
+        raise errors.UnknownType(segments[0])
+    if allowed:
+        names = ", ".join(sorted(allowed))
+        raise errors.MethodNotAllowed(method, names, headers={"Allow": names})
+    raise errors.UnknownURL("/".join(segments))
+
+
+COMPARTMENTS = ("Patient", "Encounter", "Practitioner", "RelatedPerson", "Device")
+
+
+def compartment(method, segments, common):
+    """Patient/1/Observation, Patient/1/*, and the same with _search. (compartmentdefinition.html)"""
+    holder, id, type, *rest = segments
+    if rest not in ([], ["_search"]) or (method == "POST") != bool(rest):
+        return None
+    if holder not in COMPARTMENTS or type.startswith("_"):
+        return None
+    where = (holder, require_id(id))
+    if type == "*":
+        return Interaction("search-system", "system", compartment=where, **common)
+    return Interaction("search-type", "type", require_type(type), compartment=where, **common)
+
+
+def match(pattern, segments):
+    """What {names} of the pattern are bound to, or None when the URL has another shape."""
+    if len(pattern) != len(segments):
+        return None
+    bound = {}
+    for want, have in zip(pattern, segments, strict=True):
+        if want[0] == "{":
+            if have[:1] in ("_", "$", ""):
+                return None
+            bound[want[1:-1]] = have
+        elif want != have:
+            return None
+    if "type" in bound and bound["type"] == "metadata" and len(segments) == 1:
+        return None
+    return bound

@@ -1,0 +1,100 @@
+"""Conditions that search: If-None-Exist, conditional URLs, conditional references. (http.html#ccreate, #cond-update)
+
+Two requests with the same criteria wait for each other on a lock of (type, criteria), taken before the statement that
+decides; so fifty concurrent conditional creates make one resource.
+"""
+
+from urllib.parse import parse_qsl
+
+from django.conf import settings
+
+from .. import errors
+from ..database import execute, lock
+from ..formats.json import dump
+from ..indexing.index import catch_up
+from ..keys import key
+from ..resources.store import Row
+from ..search import search
+
+IMMEDIATE = {"_id", "identifier", "url"}  # indexed by the write itself; everything else waits for the indexer
+
+
+def pairs_of(text):
+    """(name, value) pairs of criteria given as text, in a header or a Bundle entry."""
+    return tuple(parse_qsl(text.partition("?")[2] if "?" in text else text, keep_blank_values=True))
+
+
+def criteria_of(interaction):
+    """The criteria that the interaction searches by, or None when it names its resource."""
+    if interaction.code == "create":
+        return pairs_of(interaction.conditions.if_none_exist) if interaction.conditions.if_none_exist else None
+    return tuple(interaction.parameters) if interaction.id is None else None
+
+
+def select(targets, access):
+    """Find what each condition selects; the targets, with `id`, `found`, `row` or `shares` set."""
+    conditional = [(t, c) for t in targets if (c := criteria_of(t.interaction)) is not None]
+    lock(*(normalised(t.interaction.type, c) for t, c in conditional))
+    first = {}
+    positions = {id(t): n for n, t in enumerate(targets)}
+    for target, criteria in conditional:
+        interaction = target.interaction
+        matches = matching(interaction.type, criteria, access)
+        if len(matches) > 1:
+            raise errors.MultipleMatches(f"{interaction.type}?{text_of(criteria)}", expression=target.expression or None)
+        if matches:
+            target.id, target.found = matches[0], True
+            if interaction.code == "create":
+                target.row = current(interaction.type, matches[0], access)
+        elif interaction.code == "create":
+            earlier = first.setdefault(normalised(interaction.type, criteria), positions[id(target)])
+            target.shares = earlier if earlier != positions[id(target)] else None
+        elif interaction.code == "update" and target.resource is not None:
+            target.id = target.resource.get("id")
+    return targets
+
+
+def matching(type, criteria, access, limit=2):
+    """Ids that the criteria select now, at most `limit`; never an answer from an index that lags."""
+    fresh(type, criteria)
+    return [row.id for row in search.select(type, criteria, access, limit)]
+
+
+def fresh(type, criteria):
+    """Bring the index up to date for criteria that the write itself does not index, or say Busy."""
+    if all(name.split(":")[0].split(".")[0] in IMMEDIATE for name, _ in criteria):
+        return
+    if catch_up([type], None, settings.FHIRSERVER_CATCH_UP_MS):
+        raise errors.Busy(f"The index of {type} is behind; the same request may be sent again.", retry_after=2)
+
+
+def selected(interaction, access, limit):
+    """Ids that a conditional delete selects, under the lock of its criteria."""
+    lock(normalised(interaction.type, interaction.parameters))
+    return matching(interaction.type, interaction.parameters, access, limit)
+
+
+def referenced(type, criteria, access):
+    """"Type/id" of the one resource that a conditional reference selects. (http.html#trules)"""
+    matches = matching(type, pairs_of(criteria), access)
+    if len(matches) != 1:
+        raise errors.PreconditionFailed(
+            f"The conditional reference {type}?{criteria} must select exactly one resource that you may see."
+        )
+    return f"{type}/{matches[0]}"
+
+
+def current(type, id, access):
+    """The row that a conditional create found."""
+    from ..resources.store import lock as rows
+
+    return rows([(type, id)], access, "read")[type, id]
+
+
+def normalised(type, criteria):
+    """Lock key of the criteria, whatever their order."""
+    return key("criteria", type, *(part for pair in sorted(criteria) for part in pair))
+
+
+def text_of(criteria):
+    return "&".join(f"{name}={value}" for name, value in criteria)

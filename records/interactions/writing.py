@@ -1,0 +1,193 @@
+"""Create, update, patch and delete, one or thousands, as one set: the shared course of every write. (http.html)
+
+    select   conditions that search (If-None-Exist, conditional URLs) find their resource, under a lock on the criteria
+    name     new resources get their ids, and references to entries of the same Bundle are rewritten
+    lock     the current rows, in one order for everybody
+    plan     each verb turns its interaction and the current row into a Write (create.py update.py patch.py delete.py)
+    accept   validation and the rules of the type
+    store    one call; then the rows as stored must lie within the writer's access, or all is undone
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+from .. import errors
+from ..formats.json import clone
+from ..resources import references, store
+from ..resources.intake import accept
+from . import selection
+from .interaction import Outcome, Touched
+
+PLANNERS: dict[str, Callable] = {}
+
+
+def plans(code):
+    """Register (target, access) -> Write or Outcome for a writing interaction."""
+
+    def register(planner):
+        PLANNERS[code] = planner
+        return planner
+
+    return register
+
+
+@dataclass(slots=True)
+class Target:
+    """One interaction on its way to a Write."""
+
+    interaction: object
+    id: str | None = None  # of the resource it will write or has found
+    resource: dict | None = None
+    row: store.Row | None = None  # current and visible; also a deleted one
+    found: bool = False  # a condition that searches matched
+    hidden: bool = False  # a row is there, outside the writer's access
+    assigned: bool = False  # the id is the server's own choice
+    shares: int | None = None  # position of an earlier target with the same If-None-Exist
+    expression: str = ""  # "Bundle.entry[3].resource" when it is an entry
+    issues: list = field(default_factory=list)
+
+    @property
+    def current(self):
+        """The current row, unless deleted."""
+        return None if self.row is None or self.row.deleted else self.row
+
+
+class Refused(NamedTuple):
+    """Why a set of writes was refused: the position of the target, and the error."""
+
+    position: int
+    error: errors.FHIRError
+
+
+def carry_out(interactions, access, expressions=None):
+    """Outcomes of the writing interactions, in order; all of them happen, or the error raised says why none did."""
+    targets = [
+        Target(each, id=each.id, resource=clone(each.body) if isinstance(each.body, dict) else None)
+        for each in interactions
+    ]
+    for target, expression in zip(targets, expressions or (), strict=False):
+        target.expression = expression
+    targets = selection.select(targets, access)
+    name(targets)
+    references.resolve(
+        [(t.resource, t.expression) for t in targets if t.resource is not None and t.interaction.code != "patch"],
+        {t.interaction.full_url: f"{t.interaction.type}/{t.id}" for t in targets if t.interaction.full_url and t.id},
+        lambda type, criteria: selection.referenced(type, criteria, access),
+    )
+    refuse_duplicates(targets)
+    lock(targets, access)
+    planned = [one(plan, t, access) for t in targets]
+    accept([(t, p) for t, p in zip(targets, planned, strict=True) if isinstance(p, store.Write)])
+    writes = [p for p in planned if isinstance(p, store.Write)]
+    written = iter(store.write(writes, access) if writes else ())
+    done = [next(written) if isinstance(p, store.Write) else None for p in planned]
+    refuse_hidden([d for d in done if d is not None], targets, access)
+    outcomes = []
+    for target, plan_, result in zip(targets, planned, done, strict=True):
+        if target.shares is not None:
+            outcomes.append(already(target, outcomes[target.shares]))
+        else:
+            outcomes.append(plan_ if result is None else told(target, result))
+    return outcomes
+
+
+def plan(target, access):
+    if target.shares is not None:
+        return None
+    return PLANNERS[target.interaction.code](target, access)
+
+
+def one(function, target, access):
+    """Call for one target; an error says which entry it is about."""
+    try:
+        return function(target, access)
+    except errors.FHIRError as error:
+        raise located(error, target.expression) from error
+
+
+def located(error, expression):
+    """The error with its issues placed inside the Bundle."""
+    if not expression:
+        return error
+    entry = expression.removesuffix(".resource")
+    error._issues = tuple(replace(i, expression=i.expression or entry) for i in error.issues)
+    return error
+
+
+def name(targets):
+    """Give each new resource its id."""
+    for target in targets:
+        if target.interaction.code in ("create", "update") and target.id is None and target.shares is None:
+            target.id, target.assigned = store.new_id(), True
+    for target in targets:
+        if target.shares is not None:
+            target.id = targets[target.shares].id
+
+
+def refuse_duplicates(targets):
+    """No resource may be named twice in one transaction. (http.html#trules)"""
+    seen = {}
+    for target in targets:
+        if target.id is None or target.shares is not None or (target.interaction.code == "create" and target.found):
+            continue
+        place = seen.setdefault((target.interaction.type, target.id), target)
+        if place is not target:
+            raise errors.BadRequest(
+                f"{target.interaction.type}/{target.id} is written twice in this transaction, here and in"
+                f" {place.expression}; each resource may occur once.",
+                expression=target.expression,
+            )
+
+
+def lock(targets, access):
+    """Take the current rows; to the planners, one that the access hides is absent."""
+    by_code = {}
+    for target in targets:
+        if target.interaction.code != "create" and target.id is not None:
+            by_code.setdefault(target.interaction.code, []).append(target)
+    # One statement for each code; rows of several codes cannot overlap, duplicates were refused.
+    for code in sorted(by_code):
+        group = by_code[code]
+        rows = store.lock([(t.interaction.type, t.id) for t in group], access, code)
+        for target in group:
+            row = rows.get((target.interaction.type, target.id))
+            if row is not None and not row.visible:
+                target.hidden = True
+            else:
+                target.row = row
+
+
+def refuse_hidden(done, targets, access):
+    """A write whose result lies outside the writer's access is undone."""
+    codes = {(t.interaction.type, t.id): t.interaction.code for t in targets}
+    refused = store.hidden_after([d for d in done if d.changed], access, lambda d: codes[d.type, d.id])
+    if refused:
+        first = refused[0]
+        raise errors.Forbidden(f"The access given does not allow this {codes[first.type, first.id]} of {first.type}.")
+
+
+def told(target, written):
+    """The outcome of what was written, with what the validation had to say beside errors."""
+    status = 204 if written.resource is None else 201 if written.created else 200
+    return Outcome(
+        status,
+        written.body,
+        written.type,
+        written.id,
+        written.version,
+        written.updated,
+        location=written.resource is not None and written.created,
+        issues=tuple(target.issues),
+        touched=[Touched(written.type, written.id, written.version, written.patient)],
+    )
+
+
+def already(target, outcome):
+    """The answer for an If-None-Exist that an earlier entry of the same transaction has met."""
+    return replace_status(outcome, 200)
+
+
+def replace_status(outcome, status):
+    return Outcome(status, outcome.body, outcome.type, outcome.id, outcome.version, outcome.updated, location=True,
+                   touched=list(outcome.touched))  # fmt: skip

@@ -1,0 +1,254 @@
+"""The only writer of resources: versions, current rows, compartments, the indexer's queue - all in one transaction.
+
+A caller locks the rows it will change (`lock`), plans Writes, and calls `write` once with all of them, so that a
+transaction Bundle of thousands of entries is a handful of statements. Bodies are bytes: what a read returns.
+"""
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import NamedTuple
+
+from ..database import execute, insert
+from ..definitions.structures import type_number
+from ..formats.json import dump
+from ..keys import identity
+from ..signals import resources_written
+from ..sql import TRUE
+from . import labels
+from .compartments import patients_of
+from .models import NO_DATE
+from .occurred import occurred
+
+METHODS = {"POST": 1, "PUT": 2, "PATCH": 3, "DELETE": 4}
+METHOD_NAMES = {number: name for name, number in METHODS.items()}
+MILLISECOND = timedelta(milliseconds=1)
+
+
+class Row(NamedTuple):
+    """A current row, as far as writing needs it; `visible` is the caller's access to it."""
+
+    pk: int
+    type: int
+    id: str
+    version: int
+    updated: datetime
+    deleted: bool
+    body: bytes | None
+    patient: int | None
+    shared: bool
+    occurred: int
+    labels: int
+    category: int | None
+    author: int | None
+    organization: int | None
+    visible: bool
+
+
+@dataclass(slots=True)
+class Write:
+    """One planned change: a new state (`resource`) or a deletion (None) of `type`/`id`."""
+
+    method: str
+    type: str
+    id: str | None  # None: the store gives one
+    resource: dict | None
+    current: Row | None = None
+    base: str = ""  # our own base URL: absolute references below it are local
+
+
+class Written(NamedTuple):
+    """What became of a Write; `changed` is false for an update that said nothing new."""
+
+    pk: int
+    type: str
+    id: str
+    version: int
+    updated: datetime
+    method: str
+    patient: int | None
+    shared: bool
+    occurred: int
+    resource: dict | None
+    body: bytes | None
+    changed: bool
+    created: bool
+
+
+def instant(moment):
+    """FHIR instant of a datetime in UTC, with milliseconds."""
+    return moment.isoformat(timespec="milliseconds")[:23] + "Z"
+
+
+def new_id():
+    """A random id: nobody can guess one that is hidden."""
+    return str(uuid.uuid4())
+
+
+def lock(references, access, code):
+    """Current rows of (type, id) pairs, locked against other writers until the transaction ends.
+
+    Locks are taken in one order for everybody. Rows that the access hides come with `visible` false; a caller
+    answers for them exactly as for an absent row.
+    """
+    found = {}
+    by_type = {}
+    for type, id in references:
+        by_type.setdefault(type, []).append(id)
+    predicates = {type: access.resources(code, type) for type in sorted(by_type)}
+    wanted = sorted(identity(type, id) for type, ids in by_type.items() for id in ids)
+    if not wanted:
+        return found
+    case, params = "TRUE", ()
+    if any(p != TRUE for p in predicates.values()):
+        arms = " ".join(f"WHEN {type_number(type)} THEN ({p.text})" for type, p in predicates.items())
+        case, params = f"CASE r.type {arms} ELSE FALSE END", sum((p.params for p in predicates.values()), ())
+    rows = execute(
+        "SELECT r.pk, r.type, r.id, r.version, r.updated, r.deleted, r.body, r.patient, r.shared, r.occurred, r.labels,"
+        f" r.category, r.author, r.organization, coalesce({case}, FALSE) FROM resource r"
+        " WHERE r.identity = ANY(%s) ORDER BY r.identity FOR NO KEY UPDATE OF r",
+        (*params, wanted),
+    )
+    numbers = {type_number(type): type for type in by_type}
+    for row in map(Row._make, rows):
+        found[numbers[row.type], row.id] = row
+    return found
+
+
+def stamped(resource, id, version, updated):
+    """The resource with the three values the server owns; every other key stays where the client put it."""
+    meta = dict(resource.get("meta") or {})
+    meta["versionId"] = str(version)
+    meta["lastUpdated"] = instant(updated)
+    if "id" in resource and "meta" in resource:
+        return {**resource, "id": id, "meta": meta}
+    head = {"resourceType": resource["resourceType"], "id": id, "meta": meta}
+    return head | {k: v for k, v in resource.items() if k not in head}
+
+
+def same(resource, row):
+    """Does the row already say this?"""
+    return not row.deleted and dump(stamped(resource, row.id, row.version, row.updated)) == bytes(row.body)
+
+
+RESOURCE_COLUMNS = ("pk", "type", "id", "identity", "version", "updated", "deleted", "body", "occurred", "patient",
+                    "shared", "labels", "category", "author", "organization")  # fmt: skip
+RESOURCE_TYPES = ("int8", "int2", "varchar", "int8", "int4", "timestamptz", "bool", "bytea", "int8", "int8",
+                  "bool", "int8", "int2", "int8", "int8")  # fmt: skip
+VERSION_COLUMNS = ("resource", "version", "type", "method", "updated", "body", "sha256", "patient", "shared", "labels",
+                   "category", "author", "organization")  # fmt: skip
+VERSION_TYPES = ("int8", "int4", "int2", "int2", "timestamptz", "bytea", "bytea", "int8", "bool", "int8",
+                 "int2", "int8", "int8")  # fmt: skip
+
+
+def write(writes, access):
+    """Store the writes as one; a list of Written in the same order.
+
+    Sends `resources_written` once. The caller holds a transaction, and the locks of the rows in `current`.
+    """
+    fresh = sum(w.current is None for w in writes)
+    now, pks = execute(
+        "SELECT date_trunc('milliseconds', clock_timestamp()),"
+        " ARRAY(SELECT nextval('resource_pk_seq') FROM generate_series(1, %s))",
+        (fresh,),
+    )[0]
+    pks = iter(pks)
+    done, new_rows, changed_rows, versions, members, memberships_gone = [], [], [], [], [], []
+    for w in writes:
+        row = w.current
+        resource = labels.labelled(w.resource, w.type) if w.resource is not None else None
+        if row is not None and resource is not None and same(resource, row):
+            done.append(written(w, row.pk, row.version, row.updated, row.patient, row.shared, row.occurred, resource,
+                                bytes(row.body), changed=False, created=False))  # fmt: skip
+            continue
+        pk, version, updated = (next(pks), 1, now) if row is None else (row.pk, row.version + 1, later(now, row.updated))
+        id = w.id or new_id()
+        number = type_number(w.type)
+        author = access.author if row is None else row.author
+        organization = access.organization if row is None else row.organization
+        if resource is None:
+            body, digest, patient, shared, when, bits = None, None, row.patient, row.shared, row.occurred, row.labels
+        else:
+            resource = stamped(resource, id, version, updated)
+            body = dump(resource)
+            digest = sha256(body).digest()
+            patients = patients_of(resource, w.type, id, w.base)
+            patient, shared = (patients[0] if patients else None), len(patients) > 1
+            when, bits = occurred(resource, w.type), labels.bits(resource)
+            if row is not None and row.shared:
+                memberships_gone.append(pk)
+            if shared:
+                members += [(p, pk) for p in patients]
+        right = (patient, shared, bits, row.category if row else None, author, organization)
+        state = (version, updated, resource is None, body, when, *right)
+        if row is None:
+            new_rows.append((pk, number, id, identity(w.type, id), *state))
+        else:
+            changed_rows.append((pk, *state))
+        versions.append((pk, version, number, METHODS[w.method], updated, body, digest, *right))
+        w.id = id
+        created = row is None or row.deleted
+        done.append(written(w, pk, version, updated, patient, shared, when, resource, body, True, created))
+    insert("resource", RESOURCE_COLUMNS, RESOURCE_TYPES, new_rows)
+    update(changed_rows)
+    insert("version", VERSION_COLUMNS, VERSION_TYPES, versions)
+    if memberships_gone:
+        execute("DELETE FROM compartment WHERE resource = ANY(%s)", (memberships_gone,))
+    insert("compartment", ("patient", "resource"), ("int8", "int8"), members)
+    changed = [d for d in done if d.changed]
+    insert("pending", ("resource", "type", "patient"), ("int8", "int2", "int8"),
+           [(d.pk, type_number(d.type), d.patient) for d in changed])  # fmt: skip
+    if changed:
+        resources_written.send(sender=None, batch=changed)
+    return done
+
+
+def written(w, pk, version, updated, patient, shared, when, resource, body, changed, created):
+    return Written(pk, w.type, w.id, version, updated, w.method, patient, shared, when, resource, body, changed, created)
+
+
+def later(now, before):
+    """A moment that is after `before`, whatever the clock did."""
+    return max(now, before + MILLISECOND)
+
+
+def update(rows):
+    """Replace the state of existing rows, in one statement."""
+    if not rows:
+        return
+    columns = ("version", "updated", "deleted", "body", "occurred", *RESOURCE_COLUMNS[9:])
+    types = ("int8", "int4", "timestamptz", "bool", "bytea", "int8", *RESOURCE_TYPES[9:])
+    arrays = ", ".join(f"%s::{t}[]" for t in types)
+    execute(
+        f"UPDATE resource r SET {', '.join(f'{c} = n.{c}' for c in columns)}"
+        f" FROM unnest({arrays}) AS n(pk, {', '.join(columns)}) WHERE r.pk = n.pk",
+        tuple(list(column) for column in zip(*rows, strict=True)),
+    )
+
+
+def hidden_after(done, access, code_of):
+    """Those of the written rows that the writer may not have written: (Written, ...) outside access.resources.
+
+    The same predicate as for reading decides, on the rows as they are now; the caller rolls back when there are any.
+    """
+    refused = []
+    groups = {}
+    for d in done:
+        groups.setdefault((code_of(d), d.type), []).append(d)
+    for (code, type), group in groups.items():
+        predicate = access.resources(code, type)
+        if predicate == TRUE:
+            continue
+        allowed = {
+            pk
+            for (pk,) in execute(
+                f"SELECT r.pk FROM resource r WHERE r.pk = ANY(%s) AND ({predicate.text})",
+                ([d.pk for d in group], *predicate.params),
+            )
+        }
+        refused += [d for d in group if d.pk not in allowed]
+    return refused
+
+
+__all__ = ["METHODS", "NO_DATE", "Row", "Write", "Written", "hidden_after", "instant", "lock", "write"]
