@@ -1,5 +1,6 @@
 #!/usr/bin/env python
 """Command line of the server: `manage.py up`, `load`, `issue_token`, ..."""
+
 import os
 import sys
 

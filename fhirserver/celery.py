@@ -33,7 +33,7 @@ def broker():
         return {"broker_url": "memory://"}
     folder = os.path.join(settings.FHIRSERVER_DATA, "run", "queue")
     return {
-        "broker_url": "folder://",
+        "broker_url": "folder://localhost",
         "broker_transport_options": {"folder": folder, "polling_interval": 0.05},
     }
 
