@@ -164,7 +164,7 @@ def all_with(v, part, name):
 def roots(v):
     """The elements of both parts whose path has no dot."""
     return [
-        e for part in ("snapshot", "differential") for e in listed(v, part, "element") if "." not in e.get("path", "")
+        e for part in ("snapshot", "differential") for e in listed(v, part, "element") if "." not in e.get("path", ".")
     ]
 
 
@@ -215,12 +215,12 @@ RULES |= {
     "sdf-15a": unless(
         "kind",
         ("logical",),
-        lambda v: not any("." not in e.get("path", "") and child("type")(e) for e in first(v, "differential")),
+        lambda v: not any("." not in e.get("path", ".") and child("type")(e) for e in first(v, "differential")),
     ),
     "sdf-16": lambda v: all_with(v, "snapshot", "id") and distinct(listed(v, "snapshot", "element", "id")),
     "sdf-17": lambda v: all_with(v, "differential", "id") and distinct(listed(v, "differential", "element", "id")),
     "sdf-18": unless("type", ("Extension",), none_of("contextInvariant")),
-    "sdf-20": lambda v: not any("slicing" in e for e in listed(v, "element") if "." not in e.get("path", "")),
+    "sdf-20": lambda v: not any("slicing" in e for e in listed(v, "element") if "." not in e.get("path", ".")),
     "sdf-21": unless("derivation", ("specialization",), lambda v: not defaulted(v, "differential")),
     "sdf-22": lambda v: (
         not v.get("url", "").startswith(CORE) or not (defaulted(v, "snapshot") or defaulted(v, "differential"))
@@ -304,8 +304,8 @@ def compared(v):
 
 
 def directed(v):
-    direction = v.get("direction")
-    return direction != "request" or none_of("response", "responseCode")(v)
+    direction = v.get("direction", "response")
+    return direction == "response" or (direction == "request" and none_of("response", "responseCode")(v))
 
 
 RULES |= {

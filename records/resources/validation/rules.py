@@ -314,10 +314,8 @@ def condition_entered_in_error(v):
 
 @rule("ctm-1")
 def on_behalf_of(v):
-    if "onBehalfOf" not in v or "member" not in v:
-        return "onBehalfOf" not in v
-    type, _ = target(v["member"].get("reference", ""))
-    return type in (None, "Practitioner")
+    reference = v.get("member", {}).get("reference")
+    return "onBehalfOf" not in v or reference is None or target(reference)[0] in (None, "Practitioner")
 
 
 VALUED = child("value[x]")
