@@ -27,5 +27,3 @@ def record(actor, interaction, outcome, request_id):
         for patient, entities in groups.items()
     ]  # fmt: skip
     insert("audit", COLUMNS, TYPES, rows)
-
-

@@ -25,7 +25,8 @@ def replayed(key, actor, interaction, run):
     asked = sha256(dump([interaction.code, interaction.url, interaction.body])).digest()
     lock(lock_key("replay", actor.principal, key))
     rows = execute(
-        "SELECT digest, status, headers::text, body FROM replay WHERE principal = %s AND key = %s", (actor.principal, key)
+        "SELECT digest, status, headers::text, body FROM replay WHERE principal = %s AND key = %s",
+        (actor.principal, key),
     )
     if not rows:
         outcome = run()

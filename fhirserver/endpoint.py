@@ -31,7 +31,7 @@ from .overload import gate
 from .requests import read_request
 
 log = logging.getLogger("fhirserver.endpoint")
-OPEN = ("capabilities",)  # what answers without a token
+OPEN = ("metadata",)  # what answers without a token
 GZIP_FROM = 1400  # bytes; less fits one packet
 
 
@@ -49,13 +49,13 @@ class Endpoint(APIView):
         """One request, one response; an error is an OperationOutcome in the format asked for."""
         request_id = uuid.uuid4()
         wanted = formats.Wanted()
-        interaction = None
         try:
             with gate, metrics.request(request.method) as measured:
                 wanted = formats.wanted(request.META.get("HTTP_ACCEPT"), request.GET)
+                actor = actor_of(request, path)
                 interaction = parse(read_request(request, path))
                 measured.interaction = interaction.code
-                outcome = execute(interaction, actor_of(request, interaction), request_id, key_of(request))
+                outcome = execute(interaction, actor, request_id, key_of(request))
                 response = respond(outcome, interaction, wanted, request)
                 measured.status = response.status_code
         except Exception as error:
@@ -69,9 +69,9 @@ class Endpoint(APIView):
         return finished(HttpResponse(status=204), request, uuid.uuid4())
 
 
-def actor_of(request, interaction):
-    """Who asks; nobody may only where the registry says so."""
-    if interaction.code in OPEN:
+def actor_of(request, path):
+    """Who asks; nobody, only for what everybody may know."""
+    if path.rstrip("/") in OPEN:
         return None
     if request.auth is None:
         raise errors.LoginRequired(headers={"WWW-Authenticate": 'Bearer realm="fhir"'})

@@ -115,7 +115,7 @@ def tree(data, content_type, path):
     if parameters.get("fhirversion", "4.0") not in VERSIONS:
         raise errors.UnsupportedMediaType(f"FHIR version {parameters['fhirversion']!r} is not served; 4.0 is.")
     if reader == "json-patch":
-        return fhir_json.parse_any(data), "json"
+        return fhir_json.parse(data, list), "json"
     if reader == "xml":
         return fhir_xml.parse(data), "fhirpath"
     return fhir_json.parse(data), "fhirpath"

@@ -82,7 +82,9 @@ def insert(table, columns, types, rows):
     with cursor() as cur:
         if len(rows) >= COPY_FROM:
             names = sql.SQL(", ").join(map(sql.Identifier, columns))
-            with cur.copy(sql.SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(sql.Identifier(table), names)) as copy:
+            with cur.copy(
+                sql.SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(sql.Identifier(table), names)
+            ) as copy:
                 copy.set_types(types)
                 for row in rows:
                     copy.write_row(row)

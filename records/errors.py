@@ -112,7 +112,11 @@ class MethodNotAllowed(FHIRError):
 
 
 class NotAcceptable(FHIRError):
-    status, code, sentence = 406, "not-supported", "Cannot answer in {0!r}; use application/fhir+json or application/fhir+xml."
+    status, code, sentence = (
+        406,
+        "not-supported",
+        "Cannot answer in {0!r}; use application/fhir+json or application/fhir+xml.",
+    )
 
 
 class Conflict(FHIRError):

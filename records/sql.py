@@ -26,6 +26,8 @@ FALSE = SQL("FALSE")
 def all_of(parts):
     """Conjunction; TRUE when there is none."""
     parts = [p for p in parts if p != TRUE]
+    if FALSE in parts:
+        return FALSE
     if not parts:
         return TRUE
     return SQL(" AND ".join(f"({p.text})" for p in parts), sum((p.params for p in parts), ()))
@@ -34,6 +36,8 @@ def all_of(parts):
 def any_of(parts):
     """Disjunction; FALSE when there is none."""
     parts = [p for p in parts if p != FALSE]
+    if TRUE in parts:
+        return TRUE
     if not parts:
         return FALSE
     return SQL(" OR ".join(f"({p.text})" for p in parts), sum((p.params for p in parts), ()))

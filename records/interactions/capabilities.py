@@ -80,7 +80,8 @@ def of_type(type, known):
         "conditionalRead": "full-support",
         "conditionalUpdate": True,
         "conditionalDelete": "multiple",
-        "referencePolicy": ["literal", "logical", "local"] + (["enforced"] if settings.FHIRSERVER_REFERENTIAL_INTEGRITY else []),
+        "referencePolicy": ["literal", "logical", "local"]
+        + (["enforced"] if settings.FHIRSERVER_REFERENTIAL_INTEGRITY else []),
         "searchParam": [
             {"name": p.code, "definition": p.url, "type": p.kind}
             for p in sorted(parameters(type).values(), key=lambda p: p.code)

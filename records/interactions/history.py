@@ -1,6 +1,6 @@
 """History of an instance, a type or the whole system, newest first. (http.html#history)"""
 
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from msgspec import Raw
 
@@ -8,16 +8,17 @@ from .. import errors
 from ..access import over_types
 from ..database import execute
 from ..definitions.structures import type_name, type_number
+from ..fhirpath.times import interval
 from ..formats.json import dump
 from ..keys import identity
 from ..resources.store import METHOD_NAMES, instant
-from ..search.ranges import moments
 from ..sql import SQL, all_of
 from . import paging
 from .conditions import etag
 from .interaction import Outcome, Touched, interaction
 from .parse import SERVED
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 STATUS = {"POST": "201 Created", "PUT": "200 OK", "PATCH": "200 OK", "DELETE": "204 No Content"}
 
 
@@ -83,7 +84,9 @@ def page(interaction, access, criteria, total=None):
     links = [{"relation": "self", "url": paging.url(interaction, paging.asked(interaction))}]
     if len(rows) > size and shown:
         last = shown[-1]
-        links.append({"relation": "next", "url": paging.link(interaction, access, [last[4].isoformat(), last[7], last[2]])})
+        links.append(
+            {"relation": "next", "url": paging.link(interaction, access, [last[4].isoformat(), last[7], last[2]])}
+        )
     bundle = {"resourceType": "Bundle", "type": "history"}
     if total is not None:
         bundle["total"] = total
@@ -115,7 +118,7 @@ def when(interaction):
             continue
         if name not in ("_since", "_at"):
             raise errors.UnknownParameter("The history", name, "it knows _since, _at and _count")
-        low, high = moments(name, value)
+        low, high = bounds(name, value)
         if name == "_since":
             yield SQL("v.updated >= %s", (stamp(low),))
         else:
@@ -127,10 +130,13 @@ def when(interaction):
             )
 
 
-def stamp(microseconds):
-    from datetime import UTC
-
+def bounds(name, value):
+    """[low, high] of a date or instant given as a parameter; a `+` of the zone may have become a space."""
     try:
-        return datetime.fromtimestamp(microseconds / 1_000_000, UTC)
-    except (ValueError, OverflowError, OSError) as error:
-        raise errors.InvalidValue("_since", str(microseconds), "expected a year from 1970 to 9999") from error
+        return interval(value.replace(" ", "+"))
+    except ValueError as error:
+        raise errors.InvalidValue(name, value, str(error)) from error
+
+
+def stamp(microseconds):
+    return EPOCH + timedelta(microseconds=microseconds)

@@ -9,11 +9,9 @@ from urllib.parse import parse_qsl
 from django.conf import settings
 
 from .. import errors
-from ..database import execute, lock
-from ..formats.json import dump
+from ..database import lock
 from ..indexing.index import catch_up
 from ..keys import key
-from ..resources.store import Row
 from ..search import search
 
 IMMEDIATE = {"_id", "identifier", "url"}  # indexed by the write itself; everything else waits for the indexer
@@ -41,7 +39,9 @@ def select(targets, access):
         interaction = target.interaction
         matches = matching(interaction.type, criteria, access)
         if len(matches) > 1:
-            raise errors.MultipleMatches(f"{interaction.type}?{text_of(criteria)}", expression=target.expression or None)
+            raise errors.MultipleMatches(
+                f"{interaction.type}?{text_of(criteria)}", expression=target.expression or None
+            )
         if matches:
             target.id, target.found = matches[0], True
             if interaction.code == "create":
@@ -75,7 +75,7 @@ def selected(interaction, access, limit):
 
 
 def referenced(type, criteria, access):
-    """"Type/id" of the one resource that a conditional reference selects. (http.html#trules)"""
+    """ "Type/id" of the one resource that a conditional reference selects. (http.html#trules)"""
     matches = matching(type, pairs_of(criteria), access)
     if len(matches) != 1:
         raise errors.PreconditionFailed(

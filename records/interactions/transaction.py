@@ -4,6 +4,8 @@ A transaction is carried out as a set: deletes, creates, updates and patches in 
 them, whatever the order of the entries. A batch is split here and executed entry by entry by the endpoint.
 """
 
+import base64
+import binascii
 from dataclasses import replace
 from urllib.parse import urlsplit
 
@@ -11,7 +13,7 @@ from django.conf import settings
 from msgspec import Raw
 
 from .. import errors
-from ..formats.json import dump
+from ..formats import json
 from ..resources.store import instant
 from .conditions import etag
 from .delete import MOST, single
@@ -193,13 +195,8 @@ def patch_of(resource):
     if resource.get("resourceType") == "Parameters":
         return resource, "fhirpath"
     if resource.get("resourceType") == "Binary":
-        import base64
-        import binascii
-
-        from ..formats.json import parse_any
-
         try:
-            return parse_any(base64.b64decode(resource.get("data", ""), validate=True)), "json"
+            return json.parse(base64.b64decode(resource.get("data", ""), validate=True), list), "json"
         except (binascii.Error, TypeError) as error:
             raise errors.InvalidStructure("Binary.data is not base64.") from error
     raise errors.InvalidStructure("A PATCH entry holds Parameters (FHIRPath Patch) or a Binary (JSON Patch).")
@@ -210,7 +207,11 @@ def answer(kind, asked, outcomes):
     given = [entry(i, o) for i, o in zip(asked, outcomes, strict=True)]
     return Outcome(
         200,
-        dump({"resourceType": "Bundle", "type": kind, "entry": given} if given else {"resourceType": "Bundle", "type": kind}),
+        json.dump(
+            {"resourceType": "Bundle", "type": kind, "entry": given}
+            if given
+            else {"resourceType": "Bundle", "type": kind}
+        ),
         "Bundle",
         touched=[t for o in outcomes for t in o.touched],
     )

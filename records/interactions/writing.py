@@ -1,11 +1,11 @@
 """Create, update, patch and delete, one or thousands, as one set: the shared course of every write. (http.html)
 
-    select   conditions that search (If-None-Exist, conditional URLs) find their resource, under a lock on the criteria
-    name     new resources get their ids, and references to entries of the same Bundle are rewritten
-    lock     the current rows, in one order for everybody
-    plan     each verb turns its interaction and the current row into a Write (create.py update.py patch.py delete.py)
-    accept   validation and the rules of the type
-    store    one call; then the rows as stored must lie within the writer's access, or all is undone
+select   conditions that search (If-None-Exist, conditional URLs) find their resource, under a lock on the criteria
+name     new resources get their ids, and references to entries of the same Bundle are rewritten
+lock     the current rows, in one order for everybody
+plan     each verb turns its interaction and the current row into a Write (create.py update.py patch.py delete.py)
+accept   validation and the rules of the type
+store    one call; then the rows as stored must lie within the writer's access, or all is undone
 """
 
 from collections.abc import Callable

@@ -32,7 +32,7 @@ class Migration(migrations.Migration):
                 ('type', models.SmallIntegerField()),
                 ('patient', models.BigIntegerField(null=True)),
                 ('since', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('attempts', models.SmallIntegerField(default=0)),
+                ('attempts', models.SmallIntegerField(db_default=0)),
                 ('retry_at', models.DateTimeField(null=True)),
                 ('reason', models.TextField(null=True)),
             ],

@@ -56,7 +56,9 @@ def answer(interaction, resource, mode, profiles, touched):
     type = resource.get("resourceType")
     if type != interaction.type:
         issues.append(
-            errors.Issue("error", "structure", f"resourceType is {type!r}; expected {interaction.type!r}.", "resourceType")
+            errors.Issue(
+                "error", "structure", f"resourceType is {type!r}; expected {interaction.type!r}.", "resourceType"
+            )
         )
     if mode == "update" and resource.get("id") != interaction.id:
         issues.append(

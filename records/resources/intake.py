@@ -34,7 +34,7 @@ def refusal(issues):
 
 
 def within(expression, place):
-    """"Patient.name[0]" inside "Bundle.entry[3].resource"."""
+    """ "Patient.name[0]" inside "Bundle.entry[3].resource"."""
     return f"{place}.{expression.partition('.')[2]}".rstrip(".") if expression else place
 
 

@@ -37,9 +37,7 @@ class Resource(ResourceColumns):
     class Meta:
         db_table = "resource"
         indexes = [
-            models.Index(
-                fields=["patient", "type", "-occurred", "-number"], condition=LIVE, name="resource_patient"
-            ),
+            models.Index(fields=["patient", "type", "-occurred", "-number"], condition=LIVE, name="resource_patient"),
             models.Index(fields=["type", "-occurred", "-number"], condition=LIVE, name="resource_occurred"),
             models.Index(fields=["type", "updated", "number"], condition=LIVE, name="resource_updated"),
         ]
@@ -84,7 +82,7 @@ class Pending(models.Model):
     type = models.SmallIntegerField()
     patient = models.BigIntegerField(null=True)
     since = models.DateTimeField(db_default=Now())
-    attempts = models.SmallIntegerField(default=0)
+    attempts = models.SmallIntegerField(db_default=0)
     retry_at = models.DateTimeField(null=True)
     reason = models.TextField(null=True)  # why the last attempt failed
 

@@ -162,7 +162,9 @@ def write(writes, access):
             done.append(written(w, row.pk, row.version, row.updated, row.patient, row.shared, row.occurred, resource,
                                 bytes(row.body), changed=False, created=False))  # fmt: skip
             continue
-        pk, version, updated = (next(pks), 1, now) if row is None else (row.pk, row.version + 1, later(now, row.updated))
+        pk, version, updated = (
+            (next(pks), 1, now) if row is None else (row.pk, row.version + 1, later(now, row.updated))
+        )
         id = w.id or new_id()
         number = type_number(w.type)
         author = access.author if row is None else row.author
@@ -205,7 +207,9 @@ def write(writes, access):
 
 
 def written(w, pk, version, updated, patient, shared, when, resource, body, changed, created):
-    return Written(pk, w.type, w.id, version, updated, w.method, patient, shared, when, resource, body, changed, created)
+    return Written(
+        pk, w.type, w.id, version, updated, w.method, patient, shared, when, resource, body, changed, created
+    )
 
 
 def later(now, before):

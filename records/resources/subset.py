@@ -24,9 +24,12 @@ def subset(resource, summary=None, elements=None):
         return resource
     meta = dict(cut.get("meta") or {})
     meta["tag"] = [*(meta.get("tag") or ()), SUBSETTED]
-    return {"resourceType": type} | ({"id": cut["id"]} if "id" in cut else {}) | {"meta": meta} | {
-        k: v for k, v in cut.items() if k not in ALWAYS
-    }
+    return (
+        {"resourceType": type}
+        | ({"id": cut["id"]} if "id" in cut else {})
+        | {"meta": meta}
+        | {k: v for k, v in cut.items() if k not in ALWAYS}
+    )
 
 
 def only(resource, names):

@@ -13,7 +13,7 @@ NONE_KNOWN = {
 
 @before_write("AllergyIntolerance")
 def none_known(resource):
-    """"No known allergy" and a reaction contradict each other."""
+    """ "No known allergy" and a reaction contradict each other."""
     codings = (resource.get("code") or {}).get("coding") or ()
     denied = any((c.get("system"), c.get("code")) in NONE_KNOWN for c in codings)
     if denied and resource.get("reaction"):

@@ -30,7 +30,9 @@ def ins(resource):
             continue
         place = f"Patient.identifier[{n}].value"
         if not NIR.match(value):
-            yield Issue("error", "business-rule", f"An {kind} has 13 characters of a NIR and 2 digits of its key.", place)
+            yield Issue(
+                "error", "business-rule", f"An {kind} has 13 characters of a NIR and 2 digits of its key.", place
+            )
         elif key_of(value) != int(value[13:]):
             yield Issue("error", "business-rule", f"The key of this {kind} is wrong; check the number.", place)
 
