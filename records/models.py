@@ -1,3 +1,8 @@
 """Gathers the models of the packages below, for Django."""
 
 from .resources.models import Compartment, Pending, Resource, Version  # noqa: F401
+from .search.types.date import Date  # noqa: F401
+from .search.types.reference import Reference  # noqa: F401
+from .search.types.string import String  # noqa: F401
+from .search.types.token import Concept, Token  # noqa: F401
+from .search.types.uri import Uri  # noqa: F401

@@ -28,6 +28,7 @@ class Route:
     type: str  # structure name, or "Resource" when only the data can say
     targets: tuple = ()  # of a Reference
     binding: tuple | None = None  # (strength, value set)
+    many: bool = False  # may yield several items
 
     @property
     def root(self):
@@ -164,11 +165,12 @@ def _extend(route, name):
             yield route
         elif name in ("extension", "id") and route.steps and route.steps[-1][0] == KEY:
             steps = (*route.steps[:-1], (KEY, "_" + route.steps[-1][1]), (KEY, name))
-            yield Route(steps, "Extension" if name == "extension" else "string")
+            yield Route(steps, "Extension" if name == "extension" else "string", many=True)
         return
     for element in described.elements.values():
         if element.key == name or element.choice == name:
-            yield Route((*route.steps, (KEY, element.key)), element.type, element.targets, element.binding)
+            many = route.many or element.many
+            yield Route((*route.steps, (KEY, element.key)), element.type, element.targets, element.binding, many)
 
 
 def _of_type(routes, name):

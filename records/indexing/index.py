@@ -1,0 +1,315 @@
+"""Index rows of resources: replaced in batches, set-based, idempotent; the queue `pending` says for which.
+
+A row of `pending` is committed with the write it is for and deleted with the index rows that answer it, so nothing is
+lost between them. Workers take different rows (SKIP LOCKED) and never the same resource at once (advisory lock).
+"""
+
+import time
+from struct import Struct
+from typing import NamedTuple
+
+import psycopg
+
+from records.database import atomic, cursor, execute
+from records.definitions.structures import type_name, type_number
+from records.formats.json import parse
+from records.search import parameters
+
+from .extract import CannotIndex, extract, identity, is_identity
+
+BACKOFF = 30  # seconds until a resource that cannot be indexed is tried again, doubled each time
+POLL = 0.005  # seconds between two looks at what another worker has in hand
+TABLES = ("token", "reference", "date", "string", "uri")
+
+
+class Indexed(NamedTuple):
+    """A resource whose index rows are due; `resource` is None when it is deleted."""
+
+    pk: int
+    type: str
+    patient: int | None
+    occurred: int
+    resource: dict | None
+
+
+def index_pending(limit=500, types=None, patient=None):
+    """Index up to `limit` pending writes, perhaps only of some types or one patient; how many were settled."""
+    with atomic():
+        claimed = _claim(limit, types, patient)
+        if not claimed:
+            return 0
+        rows = _current({resource for _, resource, _ in claimed})
+        fresh = frozenset(pk for pk, row in rows.items() if row[1] == 1)
+        retried = frozenset(resource for _, resource, attempts in claimed if attempts)
+        failed = _index([row[0] for row in rows.values()], fresh - retried)
+        done = [seq for seq, resource, _ in claimed if resource not in failed]
+        execute("DELETE FROM pending WHERE seq = ANY(%s)", (done,))
+        for seq, resource, attempts in claimed:
+            if resource in failed:
+                execute(
+                    "UPDATE pending SET attempts = %s, reason = %s, retry_at = now() + make_interval(secs => %s)"
+                    " WHERE seq = %s",
+                    (attempts + 1, failed[resource][:2000], float(BACKOFF * 2 ** min(attempts, 10)), seq),
+                )
+        return len(claimed)
+
+
+def catch_up(types, patient, budget_ms):
+    """Index what is pending for these types (of this patient, when the query is bound to one) within the budget.
+
+    How many writes remain: 0 says that a search now sees every write acknowledged before. Call it outside a
+    snapshot: it waits for what other workers have in hand.
+    """
+    deadline = time.monotonic() + budget_ms / 1000
+    while True:
+        remaining = backlog(types, patient)
+        if not remaining or time.monotonic() >= deadline:
+            return remaining
+        if not index_pending(min(200, remaining), types, patient):
+            time.sleep(POLL)
+
+
+def backlog(types=None, patient=None, most=10_000):
+    """How many writes wait to be indexed (counted up to `most`); those that failed wait for another reason."""
+    where, params = _scope(types, patient)
+    return execute(
+        f"SELECT count(*) FROM (SELECT 1 FROM pending WHERE retry_at IS NULL{where} LIMIT %s) p", (*params, most)
+    )[0][0]
+
+
+def replace(batch, fresh=frozenset()):
+    """Replace the index rows of the resources (Indexed); those in `fresh` are known to have none but identity rows."""
+    gone = [item.pk for item in batch if item.pk not in fresh]
+    made = [(item, extract(item.resource, item.type)) for item in batch if item.resource is not None]
+    _write(made, gone, fresh)
+
+
+def index_identity(written):
+    """Identifier and canonical URL rows of what the store has just written, in its own transaction."""
+    changed = [w.pk for w in written if not w.created]
+    if changed:
+        params = sorted({p for w in written for p in _identity_params(w.type)})
+        for table in ("token", "uri"):
+            execute(f"DELETE FROM {table} WHERE resource = ANY(%s) AND param = ANY(%s)", (changed, params))
+    made = [
+        (Indexed(w.pk, w.type, w.patient, w.occurred, w.resource), identity(w.resource, w.type))
+        for w in written
+        if w.resource is not None
+    ]
+    _merge([row for item, rows in made for row in _tokens(item, rows.token)])
+    _copy("uri", b"".join(row for item, rows in made for row in _uris(item, rows.uri)))
+
+
+# the queue
+
+
+def _scope(types, patient):
+    where, params = "", []
+    if types is not None:
+        where += " AND type = ANY(%s)"
+        params.append([type_number(t) for t in types])
+    if patient is not None:
+        where += " AND patient = %s"
+        params.append(patient)
+    return where, params
+
+
+def _claim(limit, types, patient):
+    """(seq, resource, attempts) of pending rows that are ours now."""
+    where, params = _scope(types, patient)
+    found = execute(
+        "WITH due AS MATERIALIZED (SELECT seq, resource, attempts FROM pending"
+        f" WHERE (retry_at IS NULL OR retry_at <= now()){where} ORDER BY seq LIMIT %s FOR UPDATE SKIP LOCKED)"
+        " SELECT seq, resource, attempts, pg_try_advisory_xact_lock(resource) FROM due",
+        (*params, limit),
+    )
+    return [(seq, resource, attempts) for seq, resource, attempts, ours in found if ours]
+
+
+def _current(pks):
+    """pk -> (Indexed, version) of the rows as they are now; a body that is no JSON is left to fail when indexed."""
+    found = execute(
+        "SELECT pk, type, patient, occurred, version, deleted, body FROM resource WHERE pk = ANY(%s)", (sorted(pks),)
+    )
+    return {
+        pk: (Indexed(pk, type_name(type), patient, occurred, None if deleted else parse(bytes(body))), version)
+        for pk, type, patient, occurred, version, deleted, body in found
+    }
+
+
+def _index(batch, fresh):
+    """Replace rows of a batch; {pk: reason} of those that cannot be indexed, which keep the rows they had."""
+    failed, made = {}, []
+    for item in batch:
+        try:
+            made.append((item, extract(item.resource, item.type) if item.resource is not None else None))
+        except CannotIndex as fault:
+            failed[item.pk] = str(fault)
+    try:
+        with atomic():
+            _store(made, fresh)
+    except psycopg.Error as fault:
+        if len(made) == 1:
+            return failed | {made[0][0].pk: _reason(fault)}
+        for item in made:  # one of them: find it, so that the others go through
+            try:
+                with atomic():
+                    _store([item], frozenset())
+            except psycopg.Error as fault:
+                failed[item[0].pk] = _reason(fault)
+    return failed
+
+
+def _reason(fault):
+    """What the database said, without the values of the row."""
+    return f"{type(fault).__name__}: {fault.diag.message_primary or ''}"
+
+
+def _store(made, fresh):
+    gone = [item.pk for item, _ in made if item.pk not in fresh]
+    _write([(item, rows) for item, rows in made if rows is not None], gone, fresh)
+
+
+# the tables
+
+
+def _write(made, gone, fresh):
+    if gone:
+        for table in TABLES:
+            execute(f"DELETE FROM {table} WHERE resource = ANY(%s)", (gone,))
+    identities, tokens, others = [], [], {table: [] for table in TABLES[1:]}
+    concepts = set()
+    for item, rows in made:
+        own = _identity_params(item.type) if item.pk in fresh else ()
+        for row in _tokens(item, rows.token):
+            (identities if row[3] in own else tokens).append(row)
+        for table, pack in PACKERS.items():
+            values = getattr(rows, table)
+            if values:
+                if own and table == "uri":
+                    values = {v for v in values if v[0] not in own}
+                others[table] += pack(item, values)
+        concepts |= rows.concept
+    _merge(identities)
+    tokens.sort()
+    _copy("token", b"".join(_token_bytes(row) for row in tokens))
+    for table, packed in others.items():
+        _copy(table, b"".join(packed))
+    if concepts:
+        _learn(sorted(concepts, key=lambda c: (c[0], c[1], c[3])))
+
+
+def _identity_params(type):
+    key = (type, parameters.version())
+    found = _identities.get(key)
+    if found is None:
+        found = _identities[key] = frozenset(p.key for p in parameters.parameters(type).values() if is_identity(p))
+    return found
+
+
+_identities = {}
+
+
+def _learn(concepts):
+    """Texts of codes, once each; in one order for all workers, so that they do not deadlock."""
+    execute(
+        "INSERT INTO concept (param, key, code, folded)"
+        " SELECT * FROM unnest(%s::bigint[], %s::bigint[], %s::text[], %s::text[]) ON CONFLICT DO NOTHING",
+        tuple(list(column) for column in zip(*concepts, strict=True)),
+    )
+
+
+def _tokens(item, tokens):
+    """(key, occurred, resource, param, patient) of each token."""
+    pk, occurred, patient = item.pk, item.occurred, item.patient
+    return [(key, occurred, pk, param, patient) for key, param in tokens]
+
+
+def _merge(rows):
+    """Insert token rows of which some may be there."""
+    if rows:
+        execute(
+            "INSERT INTO token (key, occurred, resource, param, patient)"
+            " SELECT * FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[])"
+            " ON CONFLICT DO NOTHING",
+            tuple(list(column) for column in zip(*rows, strict=True)),
+        )
+
+
+# rows as the bytes of a binary COPY: fields of (length, value), a patient of length -1 is null
+
+SIGNATURE = b"PGCOPY\n\xff\r\n\0" + b"\0" * 8
+COLUMNS = {
+    "token": "key, occurred, resource, param, patient",
+    "reference": "param, target, occurred, resource, patient",
+    "date": "resource, param, n, top, low, high, patient",
+    "string": "resource, param, n, top, folded, exact, patient",
+    "uri": "resource, param, n, value, patient",
+}
+FIVE = Struct(">hiqiqiqiqiq").pack
+FOUR = Struct(">hiqiqiqiqi").pack
+HEAD = Struct(">hiqiqih").pack  # resource, param, n
+DATE = Struct(">hiqiqihi?iqiqiq").pack
+DATE_ALONE = Struct(">hiqiqihi?iqiqi").pack
+LENGTH = Struct(">i").pack
+EIGHT = Struct(">iq").pack
+NULL = LENGTH(-1)
+
+
+def _copy(table, packed):
+    if packed:
+        with cursor() as cur, cur.copy(f"COPY {table} ({COLUMNS[table]}) FROM STDIN (FORMAT BINARY)") as copy:
+            copy.write(SIGNATURE + packed + b"\xff\xff")
+
+
+def _token_bytes(row):
+    key, occurred, pk, param, patient = row
+    if patient is None:
+        return FOUR(5, 8, key, 8, occurred, 8, pk, 8, param, -1)
+    return FIVE(5, 8, key, 8, occurred, 8, pk, 8, param, 8, patient)
+
+
+def _references(item, rows):
+    pk, occurred, patient = item.pk, item.occurred, item.patient
+    if patient is None:
+        return [FOUR(5, 8, param, 8, target, 8, occurred, 8, pk, -1) for param, target in rows]
+    return [FIVE(5, 8, param, 8, target, 8, occurred, 8, pk, 8, patient) for param, target in rows]
+
+
+def _numbered(rows):
+    """(n, top, row): rows of each parameter in ascending order, counted; `top` is the last."""
+    rows = sorted(rows, key=lambda row: row[:2])
+    last, n = len(rows) - 1, 0
+    for at, row in enumerate(rows):
+        n = n + 1 if at and rows[at - 1][0] == row[0] else 0
+        yield n, at == last or rows[at + 1][0] != row[0], row
+
+
+def _dates(item, rows):
+    pk, patient = item.pk, item.patient
+    for n, top, (param, low, high) in _numbered(rows):
+        if patient is None:
+            yield DATE_ALONE(7, 8, pk, 8, param, 2, n, 1, top, 8, low, 8, high, -1)
+        else:
+            yield DATE(7, 8, pk, 8, param, 2, n, 1, top, 8, low, 8, high, 8, patient)
+
+
+def _strings(item, rows):
+    patient = NULL if item.patient is None else EIGHT(8, item.patient)
+    for n, top, (param, folded, exact) in _numbered(rows):
+        yield HEAD(7, 8, item.pk, 8, param, 2, n) + (b"\0\0\0\1\1" if top else b"\0\0\0\1\0")
+        yield _text(folded) + (NULL if exact is None else _text(exact)) + patient
+
+
+def _uris(item, rows):
+    patient = NULL if item.patient is None else EIGHT(8, item.patient)
+    for n, _, (param, value) in _numbered(rows):
+        yield HEAD(5, 8, item.pk, 8, param, 2, n) + _text(value) + patient
+
+
+def _text(text):
+    data = text.encode()
+    return LENGTH(len(data)) + data
+
+
+PACKERS = {"reference": _references, "date": _dates, "string": _strings, "uri": _uris}

@@ -1,0 +1,35 @@
+"""Prefixes of ordered values as conditions over a row's [low, high] and a value's [low, high]. (search.html#prefix)"""
+
+from records.sql import SQL
+
+# i is the row; a and b are the ends of the value. One line is one prefix.
+RANGES = {
+    "eq": "i.low >= %(a)s AND i.high <= %(b)s",
+    "ne": "(i.low < %(a)s OR i.high > %(b)s)",
+    "gt": "i.high > %(b)s",
+    "lt": "i.low < %(a)s",
+    "ge": "i.high >= %(a)s",
+    "le": "i.low <= %(b)s",
+    "sa": "i.low > %(b)s",
+    "eb": "i.high < %(a)s",
+    "ap": "i.low <= %(b)s AND i.high >= %(a)s",
+}
+PREFIXES = frozenset(RANGES)
+
+
+def prefixed(text):
+    """("ge", "2020") of "ge2020"; eq when there is no prefix."""
+    if text[:2] in PREFIXES:
+        return text[:2], text[2:]
+    return "eq", text
+
+
+def condition(prefix, a, b, low="i.low", high="i.high"):
+    """The condition of a prefix; other columns where a row has several ranges."""
+    places = RANGES[prefix].replace("i.low", low).replace("i.high", high)
+    params = []
+    while "%(" in places:
+        at = places.index("%(")
+        params.append(a if places[at + 2] == "a" else b)
+        places = places[:at] + "%s" + places[at + 5 :]
+    return SQL(places, tuple(params))

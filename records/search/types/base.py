@@ -1,0 +1,151 @@
+"""What every search type has: an index table, rows from an element, a match from a text, modifiers."""
+
+import re
+from dataclasses import dataclass
+
+from django.db import models
+
+from records.errors import InvalidValue, UnsupportedModifier
+from records.sql import SQL
+
+ESCAPE = re.compile(r"\\([\\|$,])")
+
+
+class IndexRow(models.Model):
+    """One value of one parameter of one resource; `patient` is the resource's, for distribution by patient."""
+
+    resource = models.BigIntegerField()
+    patient = models.BigIntegerField(null=True)
+
+    class Meta:
+        abstract = True
+
+
+class Rows:
+    """The index rows of one resource: a set for each table, so that nothing is there twice."""
+
+    __slots__ = ("composite", "concept", "date", "number", "quantity", "reference", "string", "token", "uri")
+
+    def __init__(self):
+        self.token, self.reference, self.concept = set(), set(), set()
+        self.date, self.number, self.quantity, self.composite = set(), set(), set(), set()
+        self.string, self.uri = set(), set()
+
+    def tables(self):
+        return {name: getattr(self, name) for name in self.__slots__}
+
+    def __eq__(self, other):
+        return isinstance(other, Rows) and self.tables() == other.tables()
+
+    __hash__ = None
+
+
+@dataclass(frozen=True)
+class Match:
+    """The index rows that satisfy a criterion: `where` over alias i of `table`.
+
+    In the tables that carry `occurred` the same is said by `keys`: equalities on `columns`, the leading columns of
+    (..., occurred, resource), so that one key is a range of the index in clinical order.
+    """
+
+    table: str
+    where: SQL
+    columns: tuple[str, ...] = ()
+    keys: tuple[tuple[int, ...], ...] = ()
+    unique: bool = False  # names a business identifier: few rows
+    low: int | None = None  # bounds that the match puts on the resource's own `occurred`
+    high: int | None = None
+
+
+@dataclass(frozen=True)
+class Not:
+    """No row matches: also true of a resource without the element. (search.html#modifiers)"""
+
+    match: Match
+
+
+@dataclass(frozen=True)
+class Any:
+    """At least one of several matches, perhaps of several tables."""
+
+    matches: tuple
+
+
+def modifier(name):
+    """Marks the method of a search type that answers `parameter:name=...`."""
+
+    def mark(method):
+        method.modifier = name
+        return method
+
+    return mark
+
+
+class SearchType:
+    """Base: a subclass sets kind and table, and says rows and match."""
+
+    kind = None
+    table = None
+    modifiers: dict  # name -> method, gathered from @modifier
+    ignored = frozenset()  # data types that an expression may yield and this kind cannot hold
+
+    def __init_subclass__(cls):
+        cls.modifiers = {
+            m.modifier: name
+            for base in reversed(cls.__mro__)
+            for name, m in vars(base).items()
+            if hasattr(m, "modifier")
+        }
+
+    def emitter(self, param, route):
+        """Function (item, rows) for items of the route's data type; None for one the kind cannot hold."""
+        raise NotImplementedError
+
+    def match(self, param, texts):
+        """What rows satisfy one of the texts."""
+        raise NotImplementedError
+
+    def modified(self, name, param, texts):
+        """What rows satisfy one of the texts under a modifier."""
+        if name not in self.modifiers:
+            known = ", ".join(sorted([*self.modifiers, "missing"]))
+            raise UnsupportedModifier(param.code, name, f"a {self.kind} takes {known}")
+        return getattr(self, self.modifiers[name])(param, texts)
+
+    def present(self, param):
+        """Rows that show that the resource has the element at all."""
+        return Match(self.table, SQL("i.param = %s", (param.key,)))
+
+
+TYPES: dict[str, SearchType] = {}
+
+
+def search_type(cls):
+    """Registers a search type under its kind."""
+    TYPES[cls.kind] = cls()
+    return cls
+
+
+def split(text, mark):
+    """Parts between unescaped marks, escapes kept. (search.html#escaping)"""
+    if mark not in text:
+        return [text]
+    parts, start, at = [], 0, 0
+    while at < len(text):
+        if text[at] == "\\":
+            at += 1
+        elif text[at] == mark:
+            parts.append(text[start:at])
+            start = at + 1
+        at += 1
+    return [*parts, text[start:]]
+
+
+def unescape(text):
+    r"""The text meant: \, \| \$ \\ are the bare characters."""
+    return ESCAPE.sub(r"\1", text) if "\\" in text else text
+
+
+def invalid(param, text, expected):
+    """The error of a value that the parameter cannot take."""
+    return InvalidValue(param.code, text, expected)

@@ -1,0 +1,103 @@
+"""date: date, dateTime, instant, Period and Timing, as intervals. (search.html#date)"""
+
+import time
+
+from django.db import models
+from django.db.models import F
+
+from records.fhirpath.times import DAY, INTERVALS, MAX, MIN, SECOND, interval
+from records.sql import SQL, any_of
+
+from ..ranges import condition, prefixed
+from .base import IndexRow, Match, SearchType, invalid, search_type, unescape
+
+
+class Date(IndexRow):
+    """`n` counts the values of one parameter of a resource from the earliest; `top` is the last of them."""
+
+    pk = models.CompositePrimaryKey("resource", "param", "n")
+    param = models.BigIntegerField()
+    n = models.SmallIntegerField()
+    top = models.BooleanField()
+    low = models.BigIntegerField()
+    high = models.BigIntegerField()
+
+    class Meta:
+        db_table = "date"
+        indexes = [
+            models.Index(fields=["param", "low", "resource"], name="date_low"),
+            # Intervals longer than a day are rare: what is shorter is found by its low end alone.
+            models.Index(fields=["param", "high"], name="date_high", condition=models.Q(high__gte=F("low") + DAY)),
+        ]
+
+
+@search_type
+class DateType(SearchType):
+    kind = "date"
+    table = "date"
+    ignored = frozenset(("string", "Age", "Range"))  # Procedure.performed, say, in words
+
+    # write side
+
+    def emitter(self, param, route):
+        number, limits_of = param.key, INTERVALS.get(route.type)
+        if limits_of is None:
+            return None
+
+        def emit(value, rows):
+            limits = limits_of(value)
+            if limits:
+                rows.date.add((number, *limits))
+
+        return emit
+
+    # read side
+
+    def match(self, param, texts):
+        parts = [limits(param, text) for text in texts]
+        where = any_of(between(*part) for part in parts)
+        match = Match("date", SQL("i.param = %s", (param.key,)) & where)
+        if param.is_occurred:
+            bounds = [occurred(*part) for part in parts]
+            low = None if any(b[0] is None for b in bounds) else min(b[0] for b in bounds)
+            high = None if any(b[1] is None for b in bounds) else max(b[1] for b in bounds)
+            return Match("date", match.where, low=low, high=high)
+        return match
+
+
+def limits(param, text):
+    """(prefix, low, high) of a value."""
+    prefix, rest = prefixed(unescape(text))
+    try:
+        low, high = interval(rest.replace(" ", "+"))  # a + that was not escaped in the URL
+    except ValueError as fault:
+        raise invalid(param, text, str(fault)) from None
+    if prefix == "ap":  # a tenth of the time between then and now
+        margin = abs(int(time.time() * SECOND) - low) // 10
+        low, high = max(MIN, low - margin), min(MAX, high + margin)
+    return prefix, low, high
+
+
+def between(prefix, a, b):
+    """The condition, with the bound on `low` that follows for intervals of at most a day and serves the index."""
+    wanted = condition(prefix, a, b)
+    edge = {"gt": b, "ge": a, "ap": a}.get(prefix)
+    if edge is None:
+        return wanted
+    return wanted & SQL("i.low >= %s OR i.high >= i.low + %s", (edge - DAY, DAY))
+
+
+def occurred(prefix, a, b):
+    """Bounds on the low end of the only interval of a resource that satisfies the prefix."""
+    match prefix:
+        case "eq":
+            return a, b
+        case "lt":
+            return None, a - 1
+        case "le" | "ap":
+            return None, b
+        case "sa":
+            return b + 1, None
+        case "eb":
+            return None, a - 1
+    return None, None

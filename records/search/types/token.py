@@ -1,0 +1,250 @@
+"""token: a code, identifier or flag, perhaps with its system. (search.html#token)
+
+A row holds the hash of a whole answer: of (parameter, code), of (parameter, system, code), of (parameter, system).
+With the clinical date in the key, "newest 50 with this code" is a walk along the primary key.
+"""
+
+from functools import lru_cache
+
+from django.db import models
+
+from records import keys
+from records.definitions import valuesets
+from records.sql import SQL
+
+from .base import IndexRow, Match, Not, SearchType, invalid, modifier, search_type, split, unescape
+from .folding import fold
+
+# Code systems whose codes mean the same in any case (CodeSystem.caseSensitive = false).
+CASELESS = frozenset(("http://loinc.org", "http://snomed.info/sct"))
+SPECIAL = "http://hl7.org/fhir/special-values"  # the system of true and false
+PHONE = frozenset("0123456789 +-.()/")
+
+
+class Token(IndexRow):
+    pk = models.CompositePrimaryKey("key", "occurred", "resource")
+    key = models.BigIntegerField()
+    occurred = models.BigIntegerField()
+    param = models.BigIntegerField()
+
+    class Meta:
+        db_table = "token"
+        indexes = [models.Index(fields=["resource", "param"], name="token_resource")]
+
+
+class Concept(models.Model):
+    """Texts by which a token is known: one row per distinct text, not per resource. For :text and sorting."""
+
+    pk = models.CompositePrimaryKey("param", "key", "folded")
+    param = models.BigIntegerField()
+    key = models.BigIntegerField()  # of token rows
+    code = models.TextField(null=True)
+    folded = models.TextField(db_collation="C")
+
+    class Meta:
+        db_table = "concept"
+
+
+@lru_cache(16384)
+def coded(type, code, system, value):
+    """Keys of a coded value: without system, with it, and the system alone."""
+    if system in CASELESS:
+        value, given = value.lower(), value
+        caseless = (keys.key(type, code, "ci", value),) if given != value else ()
+        plain = keys.key(type, code, "c", given)
+    else:
+        plain, caseless = keys.key(type, code, "c", value), ()
+    if not system:
+        return (keys.key(type, code, "sc", "", value), plain)
+    return (keys.key(type, code, "sc", system, value), plain, keys.key(type, code, "s", system), *caseless)
+
+
+uncached = coded.__wrapped__
+
+
+def contact(value):
+    """A telephone number as its digits, another address in lower case: "+33 1.23" is "+33123"."""
+    if "@" not in value and all(c in PHONE for c in value):
+        return "".join(c for c in value if c.isdigit() or c == "+")
+    return value.lower()
+
+
+@search_type
+class TokenType(SearchType):
+    kind = "token"
+    table = "token"
+    ignored = frozenset()
+
+    # write side
+
+    def emitter(self, param, route):
+        make = getattr(self, f"_{route.type}", None)
+        return make(param, route) if make else None
+
+    def _Coding(self, param, route):
+        type, code, number = param.type, param.code, param.key
+
+        def emit(coding, rows):
+            value = coding.get("code")
+            if value is None:
+                if system := coding.get("system"):
+                    rows.token.add((keys.key(type, code, "s", system), number))
+                return
+            found = coded(type, code, coding.get("system"), value)
+            for key in found:
+                rows.token.add((key, number))
+            rows.concept.add((number, found[0], value, fold(coding.get("display", ""))))
+
+        return emit
+
+    def _CodeableConcept(self, param, route):
+        type, code, number = param.type, param.code, param.key
+        coding = self._Coding(param, route)
+
+        def emit(concept, rows):
+            codings = concept.get("coding", ())
+            for one in codings:
+                coding(one, rows)
+            text = concept.get("text")
+            if text and text not in (one.get("display") for one in codings):
+                folded = fold(text)
+                key = keys.key(type, code, "t", folded)
+                rows.token.add((key, number))
+                rows.concept.add((number, key, None, folded))
+
+        return emit
+
+    def _Identifier(self, param, route):
+        type, code, number = param.type, param.code, param.key
+
+        def emit(identifier, rows):
+            value, system = identifier.get("value"), identifier.get("system")
+            if value is not None:
+                for key in uncached(type, code, system, value):
+                    rows.token.add((key, number))
+                for coding in identifier.get("type", {}).get("coding", ()):
+                    key = keys.key(type, code, "type", coding.get("system", ""), coding.get("code", ""), value)
+                    rows.token.add((key, number))
+            elif system:
+                rows.token.add((keys.key(type, code, "s", system), number))
+            if text := identifier.get("type", {}).get("text"):
+                folded = fold(text)
+                key = keys.key(type, code, "t", folded)
+                rows.token.add((key, number))
+                rows.concept.add((number, key, None, folded))
+
+        return emit
+
+    def _ContactPoint(self, param, route):
+        type, code, number = param.type, param.code, param.key
+
+        def emit(point, rows):
+            if value := point.get("value"):
+                for key in uncached(type, code, None, contact(value)):
+                    rows.token.add((key, number))
+
+        return emit
+
+    def _code(self, param, route):
+        type, code, number = param.type, param.code, param.key
+        strength, url = route.binding or (None, None)
+        system_of = lru_cache(1024)(lambda value: valuesets.system_of(url, value) if strength == "required" else None)
+
+        def emit(value, rows):
+            found = coded(type, code, system_of(value), value)
+            for key in found:
+                rows.token.add((key, number))
+            rows.concept.add((number, found[0], value, ""))
+
+        return emit
+
+    def _boolean(self, param, route):
+        type, code, number = param.type, param.code, param.key
+
+        def emit(value, rows):
+            text = "true" if value else "false"
+            found = coded(type, code, SPECIAL, text)
+            for key in found:
+                rows.token.add((key, number))
+            rows.concept.add((number, found[0], text, ""))
+
+        return emit
+
+    def _text(self, param, route):
+        type, code, number = param.type, param.code, param.key
+
+        def emit(value, rows):
+            for key in uncached(type, code, None, str(value)):
+                rows.token.add((key, number))
+
+        return emit
+
+    _string = _uri = _canonical = _id = _url = _oid = _uuid = _integer = _positiveInt = _unsignedInt = _text
+
+    # read side
+
+    def keys(self, param, text):
+        """The keys any of which a row must have to match `code`, `system|code`, `|code` or `system|`."""
+        type, code = param.type, param.code
+        parts = [unescape(p) for p in split(text, "|")]
+        if len(parts) == 1 and parts[0]:
+            value = parts[0]
+            found = [keys.key(type, code, "c", v) for v in dict.fromkeys((value, contact(value)))]
+            if value != value.upper() or value != value.lower():
+                found.append(keys.key(type, code, "ci", value.lower()))
+            return found
+        if len(parts) == 2 and any(parts):
+            system, value = parts
+            if not value:
+                return [keys.key(type, code, "s", system)]
+            return [keys.key(type, code, "sc", system, value.lower() if system in CASELESS else value)]
+        raise invalid(param, text, "expected code, system|code, |code or system|")
+
+    def match(self, param, texts):
+        return rows_with(k for text in texts for k in self.keys(param, text))
+
+    @modifier("not")
+    def not_(self, param, texts):
+        return Not(self.match(param, texts))
+
+    @modifier("text")
+    def text(self, param, texts):
+        """The text, or a word in it, starts with the value, whatever case and accents."""
+        return self._by_text(param, texts)
+
+    @modifier("code-text")
+    def code_text(self, param, texts):
+        """As :text. (R5's name for it on code)"""
+        return self._by_text(param, texts)
+
+    def _by_text(self, param, texts):
+        patterns = []
+        for text in texts:
+            folded = fold(unescape(text)).replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+            patterns += [folded + "%", "% " + folded + "%"]
+        where = SQL(
+            "i.key = ANY(ARRAY(SELECT key FROM concept WHERE param = %s AND folded LIKE ANY(%s)))",
+            (param.key, patterns),
+        )
+        return Match("token", where)
+
+    @modifier("of-type")
+    def of_type(self, param, texts):
+        """`system|code|value`: an identifier of that type with that value. (search.html#of-type)"""
+        found = []
+        for text in texts:
+            parts = [unescape(p) for p in split(text, "|")]
+            if len(parts) != 3 or not parts[1] or not parts[2]:
+                raise invalid(param, text, "expected system|code|value, of the type and of the identifier")
+            found.append(keys.key(param.type, param.code, "type", *parts))
+        return rows_with(found, unique=True)
+
+
+def rows_with(found, unique=False):
+    """Token rows with one of the keys."""
+    found = tuple(dict.fromkeys(found))
+    if len(found) == 1:
+        where = SQL("i.key = %s", found)
+    else:
+        where = SQL("i.key = ANY(%s)", (list(found),))
+    return Match("token", where, ("key",), tuple((k,) for k in found), unique)
