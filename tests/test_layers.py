@@ -36,7 +36,9 @@ FILES = [
 def room(module):
     """The package of FLOORS that a module belongs to."""
     parts = module.split(".")
-    return ".".join(parts[:2]) if parts[0] == "records" else parts[0]
+    if parts[0] != "records":
+        return parts[0]
+    return "records" if len(parts) < 2 or parts[1].startswith("__") else ".".join(parts[:2])
 
 
 def imports(path):

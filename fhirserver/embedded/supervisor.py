@@ -210,13 +210,14 @@ class Server:
         return output
 
     def _web(self):
+        # A request that waits holds a thread, and a few more tell the rest at once that there is no room.
         threads = int(os.environ.get("FHIRSERVER_WEB_THREADS") or 4)
-        waiting = int(os.environ.get("FHIRSERVER_WEB_BACKLOG") or 256)
+        waiting = int(os.environ.get("FHIRSERVER_WAITING") or 124)
         command = [
             *("-m", "granian", "fhirserver.wsgi:application", "--interface", "wsgi", "--http", "1", "--no-ws"),
             *("--host", self.options.host, "--port", str(self.options.port), "--workers", str(self.options.workers)),
-            *("--blocking-threads", str(threads), "--blocking-threads-idle-timeout", "600"),
-            *("--backlog", "1024", "--backpressure", str(threads + waiting)),
+            *("--blocking-threads", str(threads + waiting + 4), "--blocking-threads-idle-timeout", "60"),
+            *("--backlog", "1024", "--backpressure", "1024"),
             *("--respawn-failed-workers", "--workers-kill-timeout", "4", "--log-level", "warning"),
         ]
         if certificate := os.environ.get("FHIRSERVER_TLS_CERT"):
