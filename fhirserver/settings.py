@@ -27,8 +27,6 @@ SETTINGS = {
     "FHIRSERVER_WEB_THREADS": ("4", "requests that each web process works on at once"),
     "FHIRSERVER_WAITING": ("124", "further requests of each web process that may wait; more are answered 503 at once"),
     "FHIRSERVER_PATIENCE_MS": ("5000", "longest wait of such a request before it is answered 503, in milliseconds"),
-    "FHIRSERVER_WAITING": ("12", "requests of each web process that may wait for a free thread; more are told 503"),
-    "FHIRSERVER_PATIENCE_MS": ("3000", "longest such wait, in milliseconds; then 503"),
     "FHIRSERVER_MAX_BODY": (str(50 * 1024 * 1024), "largest request body, in bytes after decompression"),
     "FHIRSERVER_MAX_ENTRIES": ("5000", "most entries of a Bundle"),
     "FHIRSERVER_DEFAULT_COUNT": ("50", "entries of a page without _count"),
@@ -75,8 +73,6 @@ FHIRSERVER_BASE_URL = text("FHIRSERVER_BASE_URL").rstrip("/")
 FHIRSERVER_TRUSTED_PROXIES = listed("FHIRSERVER_TRUSTED_PROXIES")
 FHIRSERVER_CORS_ORIGINS = listed("FHIRSERVER_CORS_ORIGINS")
 FHIRSERVER_WEB_THREADS = number("FHIRSERVER_WEB_THREADS")
-FHIRSERVER_WAITING = number("FHIRSERVER_WAITING")
-FHIRSERVER_PATIENCE_MS = number("FHIRSERVER_PATIENCE_MS")
 FHIRSERVER_WAITING = number("FHIRSERVER_WAITING")
 FHIRSERVER_PATIENCE_MS = number("FHIRSERVER_PATIENCE_MS")
 FHIRSERVER_MAX_BODY = number("FHIRSERVER_MAX_BODY")
