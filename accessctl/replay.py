@@ -1,4 +1,4 @@
-"""Idempotency-Key: the same POST sent again gets the same answer and has one effect. (draft-ietf-httpapi-idempotency-key)
+"""Idempotency-Key: the same POST sent again gets the same answer and has one effect. (IETF idempotency-key-header)
 
 The answer is kept in the transaction of the effect, under a key that belongs to the principal.
 """

@@ -20,7 +20,7 @@ class Access(Protocol):
         """May the actor choose the id of a new resource (update as create)?"""
 
     def resources(self, code: str, type: str, alias: str = "r", pk: str = "pk") -> SQL:
-        """Predicate over a row of `resource` or `version` (alias; column of the resource's pk): may the actor do `code`?
+        """Predicate over a row of `resource` or `version` (alias; column of the resource's pk) for doing `code`.
 
         The type of the row is already known to be `type`.
         """

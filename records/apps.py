@@ -6,6 +6,7 @@ class RecordsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self):
+        from .indexing import on_write  # noqa: F401  listens
         from .interactions import interaction
         from .resources import rules
 

@@ -1,4 +1,4 @@
-"""Everything that can go wrong, as one tree: HTTP status, issue code, sentence. (http.html#2.21.0.4, valueset-issue-type)
+"""Everything that can go wrong, as one tree: HTTP status, issue code, sentence. (http.html, valueset-issue-type)
 
     FHIRError
       400 BadRequest          InvalidJSON InvalidXML InvalidValue UnknownParameter UnsupportedParameter ...

@@ -5,10 +5,7 @@ import threading
 import time
 
 from celery import shared_task
-from django.db import transaction
-from django.dispatch import receiver
 
-from ..signals import resources_written
 from .index import index_pending as index_batch
 
 log = logging.getLogger("records.indexing")
@@ -58,9 +55,3 @@ def wake():
             _waker = Waker()
             _waker.start()
     _waker.asked.set()
-
-
-@receiver(resources_written)
-def on_commit(**_):
-    """Wake the indexer once the write is there for it to see."""
-    transaction.on_commit(wake)

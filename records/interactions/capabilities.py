@@ -1,4 +1,4 @@
-"""The CapabilityStatement, made from the registries that answer, so that it cannot promise more. (http.html#capabilities)"""
+"""The CapabilityStatement, made from the registries that answer, it cannot promise more. (http.html#capabilities)"""
 
 from functools import lru_cache
 
@@ -13,7 +13,7 @@ from .parse import COMPARTMENTS, SERVED
 DATE = "2026-11-23"  # of the last change to what is stated here
 CODES = ("read", "vread", "update", "patch", "delete", "history-instance", "history-type", "create", "search-type")
 SYSTEM = ("transaction", "batch", "search-system", "history-system")
-RESULT_PARAMETERS = ("_sort", "_count", "_total", "_summary", "_elements", "_include", "_revinclude")
+ENFORCED = ["enforced"]
 
 
 @interaction("capabilities", "GET", "metadata")
@@ -80,8 +80,7 @@ def of_type(type, known):
         "conditionalRead": "full-support",
         "conditionalUpdate": True,
         "conditionalDelete": "multiple",
-        "referencePolicy": ["literal", "logical", "local"]
-        + (["enforced"] if settings.FHIRSERVER_REFERENTIAL_INTEGRITY else []),
+        "referencePolicy": ["literal", "logical", "local", *ENFORCED[: settings.FHIRSERVER_REFERENTIAL_INTEGRITY]],
         "searchParam": [
             {"name": p.code, "definition": p.url, "type": p.kind}
             for p in sorted(parameters(type).values(), key=lambda p: p.code)

@@ -36,7 +36,8 @@ def vread(interaction, access):
     current, then = access.resources("vread", type), access.resources("vread", type, "v", "resource")
     rows = execute(
         "SELECT v.version, v.updated, v.body, v.patient FROM resource r JOIN version v ON v.resource = r.pk"
-        f" WHERE r.identity = %s AND r.type = %s AND r.id = %s AND v.version = %s AND ({current.text}) AND ({then.text})",
+        f" WHERE r.identity = %s AND r.type = %s AND r.id = %s AND v.version = %s"
+        f" AND ({current.text}) AND ({then.text})",
         (identity(type, id), type_number(type), id, version_number(interaction), *current.params, *then.params),
     )
     if not rows:

@@ -1,4 +1,4 @@
-"""$meta, $meta-add, $meta-delete: the labels of a resource; a change is a new version. (resource-operations.html#meta)"""
+"""$meta, $meta-add, $meta-delete: tags and labels; a change is a version. (resource-operations.html#meta)"""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""$validate: every issue that a write would raise, and those of profiles; stores nothing. (operation-resource-validate)"""
+"""$validate: what a write would say, and profiles; stores nothing. (operation-resource-validate)"""
 
 from .. import errors
 from ..formats.json import dump, parse

@@ -1,0 +1,15 @@
+"""What the index does inside the transaction of a write, and right after it."""
+
+from django.db import transaction
+from django.dispatch import receiver
+
+from ..signals import resources_written
+from .index import index_identity
+from .tasks import wake
+
+
+@receiver(resources_written)
+def resources_were_written(batch, **_):
+    """Identifiers and canonical URLs at once, as conditional interactions ask for them; the rest after the commit."""
+    index_identity(batch)
+    transaction.on_commit(wake)
