@@ -1,5 +1,6 @@
 """Gathers the models of the packages below, for Django."""
 
+from .loading.models import LoadedInput, LoadedRange  # noqa: F401
 from .resources.models import Compartment, Pending, Resource, Version  # noqa: F401
 from .search.types.date import Date  # noqa: F401
 from .search.types.reference import Reference  # noqa: F401

@@ -1,0 +1,30 @@
+"""Interactions that commands carry out for the system itself: the same course as a client's, audit record included."""
+
+import uuid
+
+from accessctl.actor import Actor
+from accessctl.scopes import parse
+from records import errors
+from records.database import atomic, retried
+
+from . import endpoint
+
+ACTOR = Actor(client="system", user=None, scopes=parse("system/*.cruds"))
+
+
+def execute(interaction, after=None):
+    """The Outcome; `after()` runs in the transaction of the interaction, before its commit."""
+    request_id = uuid.uuid4()
+
+    def once():
+        with atomic():
+            outcome = endpoint.committed(interaction, ACTOR, request_id, None)
+            if after:
+                after()
+        return outcome
+
+    try:
+        return retried(once)
+    except errors.FHIRError as error:
+        endpoint.recorded_refusal(interaction, ACTOR, request_id, error)
+        raise
