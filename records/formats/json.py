@@ -14,10 +14,14 @@ from records import errors
 from records.formats import jsonfault
 from records.formats.jsonfault import MAX_DEPTH, MAX_DIGITS, MAX_EXPONENT
 
-# The escapes that need a closer look: surrogates and characters that neither FHIR nor XML allow. A hit may be
-# innocent: an emoji as a surrogate pair, or an escaped backslash before the letters.
+# The escapes that need a closer look: surrogates and characters that neither FHIR nor XML allow.
 _ESCAPE = re.compile(rb"\\[ubf]")
 _SUSPECT = re.compile(rb"\\(?:[bf]|u(?:000[0-8bBcCeEfF]|001|[dD][89a-fA-F]|[fF]{3}[eEfF]))")
+# The closer look, which reads every escape from the first one on: a suspect may be an emoji as a surrogate pair, or
+# letters after an escaped backslash.
+_EVERY_ESCAPE = re.compile(
+    r"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|(?P<bad>[bf]|u(?:000[0-8bBcCeEfF]|001.|[dD][89a-fA-F]..|[fF]{3}[eEfF]))|u....|.)"
+)
 _NOT_OPENING = bytes(c for c in range(256) if c not in b"[{")
 
 
@@ -68,12 +72,14 @@ def integer(text):
 def _object(pairs):
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise _Fault("a key given twice")
+        seen = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))
+        raise _Fault(f"the key {twice[:64]!r} is given twice")
     return found
 
 
 def _constant(text):
-    raise _Fault(text)
+    raise _Fault(f"{text} is not a number of JSON")
 
 
 _decode = json.JSONDecoder(
@@ -95,15 +101,20 @@ def parse(data, top=dict):
         expected = "an object, it must be a resource with a resourceType" if top is dict else "an array"
         raise errors.InvalidJSON(f"the top level is not {expected}")
     # At most MAX_DEPTH opening brackets cannot be deeper than that; only larger texts are measured.
-    deep = len(data.translate(None, _NOT_OPENING)) > MAX_DEPTH and depth(tree) > MAX_DEPTH
-    if (deep or _doubtful(data, text)) and (fault := jsonfault.find(text)):
-        raise errors.InvalidJSON(fault)
+    if len(data.translate(None, _NOT_OPENING)) > MAX_DEPTH and depth(tree) > MAX_DEPTH:
+        raise errors.InvalidJSON(jsonfault.find(text) or f"nesting beyond {MAX_DEPTH} levels")
+    if _has_forbidden(data, text):
+        raise errors.InvalidJSON(jsonfault.find(text) or "a string has a lone surrogate or a control character")
     return tree
 
 
-def _doubtful(data, text):
-    """Whether a string may hold a character that must not be stored; quick scans when it does not."""
-    return (_ESCAPE.search(data) and _SUSPECT.search(data)) or "\uffff" in text or "\ufffe" in text
+def _has_forbidden(data, text):
+    """Whether a string holds a character that must not be stored; quick scans when nothing hints at one."""
+    if "\uffff" in text or "\ufffe" in text:
+        return True
+    if not _ESCAPE.search(data) or not _SUSPECT.search(data):
+        return False
+    return any(match.lastgroup for match in _EVERY_ESCAPE.finditer(text))
 
 
 def depth(tree):

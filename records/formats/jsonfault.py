@@ -6,6 +6,7 @@ from decimal import Decimal, InvalidOperation
 
 MAX_DEPTH = 100  # levels of objects and arrays
 MAX_DIGITS = 1000  # characters of one number
+MAX_TOKENS = 200_000  # read to say where a fault is: about half a second; a longer text gets a shorter sentence
 MAX_EXPONENT = 307  # all between 1E-307 and 1E+308 fits an IEEE double: no receiver reads infinity or zero
 
 _SPACE = re.compile(r"[ \t\n\r]*")
@@ -29,11 +30,18 @@ def explain(data, error):
             return "it is not UTF-8 but looks like UTF-16 or UTF-32"
         line = data.count(b"\n", 0, wrong.start) + 1
         return f"line {line}: byte {wrong.start} (0x{data[wrong.start]:02x}) is not UTF-8"
-    return find(text) or f"it cannot be read ({type(error).__name__})"
+    return find(text) or _shorter(error)
+
+
+def _shorter(error):
+    """What the quick parser knows."""
+    if isinstance(error, json.JSONDecodeError):
+        return f"line {error.lineno} column {error.colno}: {error.msg}"
+    return f"nesting beyond {MAX_DEPTH} levels" if isinstance(error, RecursionError) else str(error)
 
 
 def find(text):
-    """The first fault of a text with its line, column and element; None when there is none."""
+    """The first fault of a text with its line, column and element; None when the first MAX_TOKENS have none."""
     if text.startswith("\ufeff"):
         return "it starts with a byte order mark; send UTF-8 without one"
     if "\x00" in text[:4]:
@@ -76,7 +84,9 @@ def _path(stack):
 def _scan(text, stack):
     """One pass over the tokens, without recursion; raises _Found."""
     at = _value(text, _skip(text, 0), stack)
-    while stack:
+    for _ in range(MAX_TOKENS):
+        if not stack:
+            break
         level = stack[-1]
         at = _skip(text, at)
         sign = text[at : at + 1]
@@ -98,7 +108,7 @@ def _scan(text, stack):
             at = _key(text, at, level)
         at = _value(text, at, stack)
     at = _skip(text, at)
-    if at < len(text):
+    if at < len(text) and not stack:
         raise _Found(at, f"text after the end of the document: {text[at : at + 20]!r}")
 
 
