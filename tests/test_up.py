@@ -119,7 +119,7 @@ def up(folder):
     server = Up(folder / "data", "--empty").wait_until_ready()
     yield server
     if server.process.poll() is None:
-        server.process.kill()
+        server.stop()
 
 
 def clean_shutdown(data):
@@ -237,4 +237,4 @@ def test_ctrl_c_while_it_starts_leaves_nothing(folder):
         everything = server.all_processes()
         server.process.send_signal(signal.SIGINT)
         assert server.process.wait(15) in (0, 1, 130, -signal.SIGINT), server.text
-        assert not living(everything)
+        eventually(lambda pids=everything: not living(pids), within=2)

@@ -138,8 +138,14 @@ class Postgres:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )
-        output, _ = initdb.communicate()
-        self._remove(password)
+        try:
+            output, _ = initdb.communicate()
+        except BaseException:  # told to stop: initdb takes back what it made
+            initdb.send_signal(signal.SIGINT)
+            initdb.wait()
+            raise
+        finally:
+            self._remove(password)
         if initdb.returncode:
             raise PostgresError(f"initdb failed: {output.decode(errors='replace')[-2000:]}")
         fresh.rename(self.folder.data)
