@@ -116,7 +116,8 @@ def structure(given: dict) -> dict:
     return compact
 
 
-PROFILE_KEYS = ("id", "path", "sliceName", "slicing", "min", "max", "type", "contentReference", "mustSupport")
+PROFILE_KEYS = ("id", "path", "sliceName", "slicing", "min", "max")
+VALUE_KEYS = ("fixed", "pattern", "minValue", "maxValue", "maxLength")
 
 
 def profile(given: dict) -> dict:
@@ -124,11 +125,12 @@ def profile(given: dict) -> dict:
     elements = []
     for e in given["snapshot"]["element"]:
         kept = {k: e[k] for k in PROFILE_KEYS if k in e}
-        kept |= {k: v for k, v in e.items() if k.startswith(("fixed", "pattern", "minValue", "maxValue", "maxLength"))}
-        if "binding" in e:
-            kept["binding"] = {k: e["binding"][k] for k in ("strength", "valueSet") if k in e["binding"]}
+        kept |= {k: v for k, v in e.items() if k.startswith(VALUE_KEYS)}
+        kept["types"] = [element_type(e["base"]["path"], t) for t in e.get("type", ())]
+        if e.get("binding", {}).get("valueSet"):
+            kept["binding"] = [e["binding"]["strength"], e["binding"]["valueSet"].partition("|")[0]]
         if "constraint" in e:
-            kept["constraint"] = [constraint(c) for c in e["constraint"]]
+            kept["constraints"] = [constraint(c) for c in e["constraint"]]
         elements.append(kept)
     return {k: given[k] for k in ("url", "name", "title", "type", "baseDefinition") if k in given} | {
         "elements": elements

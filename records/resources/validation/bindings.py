@@ -64,4 +64,11 @@ def codeable_concept(url: str):
     return check
 
 
-MAKERS = {"code": code, "string": code, "uri": code, "Coding": coding, "CodeableConcept": codeable_concept}
+MAKERS = {
+    "code": code,
+    "string": code,
+    "uri": code,
+    "Coding": coding,
+    "Quantity": coding,
+    "CodeableConcept": codeable_concept,
+}

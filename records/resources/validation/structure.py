@@ -93,9 +93,16 @@ def both(one, more):
 
     def check(value, parent, depth):
         found = one(value, parent, depth)
-        if value.__class__ is dict and (others := more(value, parent, depth)):
-            return [*(found or ()), *others]
-        return found
+        if value.__class__ is not dict:
+            return found
+        try:
+            others = more(value, parent, depth)
+        except STUMBLES:
+            # As in judge(): only over a malformed child, which has its own finding.
+            if found is None:
+                raise
+            return found
+        return [*(found or ()), *others] if others else found
 
     return check
 
@@ -299,7 +306,7 @@ def whole_resource(value, parent, depth):
     fragments = [f for f in found or () if f.local is not None]
     found = [f for f in found or () if f.local is None]
     found += [f for f in fragments if f.code == "invariant" and f.local and f.local not in ids]
-    named = {f.local for f in fragments}
+    named = [f.local for f in fragments]
     for index, id in enumerate(ids):
         container = f".contained[{index}]."
         backward = any(f.local == "" and f.path.startswith(container) for f in fragments)
