@@ -30,7 +30,7 @@ def broker():
         return {"broker_url": settings.REDIS_URL, "broker_transport_options": quick}
     if not settings.FHIRSERVER_DATA:
         # Commands and tests without a folder: nobody listens, the sweep of the server's worker finds the rows.
-        return {"broker_url": "memory://"}
+        return {"broker_url": "memory://localhost"}
     folder = os.path.join(settings.FHIRSERVER_DATA, "run", "queue")
     return {
         "broker_url": "folder://localhost",

@@ -7,7 +7,7 @@ from accessctl.scopes import parse
 from records import errors
 from records.database import atomic, retried
 
-from . import endpoint
+from . import celery, endpoint  # noqa: F401 (the broker that writes wake)
 
 ACTOR = Actor(client="system", user=None, scopes=parse("system/*.cruds"))
 

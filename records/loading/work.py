@@ -7,7 +7,7 @@ commit: there the ledger notes what the transaction wrote, so that no part is lo
 import logging
 import re
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from .. import errors
 from ..formats import json, xml
@@ -136,7 +136,8 @@ def load_items(items, unit, execute, result):
                 items = items[middle:]
                 continue
             for n, issues in (wrong or {0: error.issues}).items():
-                refuse(result, unit, items[n].place, named(items[n].resource), error, issues)
+                said = [alone(issue, n, items[n].resource) for issue in issues]
+                refuse(result, unit, items[n].place, named(items[n].resource), error, said)
             items = [item for n, item in enumerate(items) if wrong and n not in wrong]
         else:
             result.written += writes(answer)
@@ -257,6 +258,15 @@ def located(error, count):
         if match and int(match[1]) < count and issue.severity in ("error", "fatal"):
             found.setdefault(int(match[1]), []).append(issue)
     return found
+
+
+def alone(issue, n, resource):
+    """The issue as it reads when the resource is not entry n of a Bundle that nobody else saw."""
+    within = f"Bundle.entry[{n}]"
+    if not issue.expression or not issue.expression.startswith(within):
+        return issue
+    path = issue.expression.removeprefix(within).removeprefix(".resource")
+    return replace(issue, expression=f"{resource['resourceType']}{path}")
 
 
 AGAIN = ("not-found", "conflict", "transient")
