@@ -54,4 +54,4 @@ def excerpt(value) -> str:
 
 def mistyped(type, value):
     """Text, but the JSON value is not a string."""
-    return [Finding("structure", f"{kind(value)} where the {type} must be a string")]
+    return [Finding("structure", f"{kind(value)} where a string ({type}) is expected")]

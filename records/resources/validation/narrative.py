@@ -39,7 +39,9 @@ ATTRIBUTES = {
 }
 ATTRIBUTES = {name: EVERYWHERE | frozenset(own.split()) for name, own in ATTRIBUTES.items()}
 LINKS = frozenset(["href", "src", "cite", "longdesc", "usemap"])
-SCHEME = re.compile(r"[\s\x00-\x1f]*([A-Za-z][A-Za-z0-9+.\-]*)\s*:").match
+SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*):").match
+# Browsers drop these from a link before they look at its scheme.
+INVISIBLE = dict.fromkeys([*range(0x21), 0x7F, 0xA0])
 # What a link may begin with; data: only for an image.
 SCHEMES = frozenset(["http", "https", "mailto", "tel", "urn", "ftp", "cid"])
 ACTIVE_STYLE = re.compile(r"javascript:|vbscript:|expression\s*\(|@import|-moz-binding|behavior\s*:", re.I).search
@@ -82,7 +84,7 @@ def faults(node):
         if attribute not in allowed:
             yield f"the attribute {excerpt(attribute)} of {name} is not allowed"
         elif attribute in LINKS:
-            scheme = SCHEME(value)
+            scheme = SCHEME(value.translate(INVISIBLE))
             if scheme and scheme[1].lower() not in SCHEMES and not (name == "img" and IMAGE(value)):
                 yield f"the link {excerpt(value)} of {name} is not allowed"
         elif attribute == "style" and ACTIVE_STYLE(value):

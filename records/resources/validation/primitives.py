@@ -44,7 +44,7 @@ SENTENCES = {
 def wrong(type, value):
     """The value is not of that primitive type."""
     if isinstance(value, dict | list) or value is None:
-        return [Finding("structure", f"{kind(value)} where the {type} must be {json_type(type)}")]
+        return [Finding("structure", f"{kind(value)} where {json_type(type)} ({type}) is expected")]
     if isinstance(value, str) and not value:
         return [Finding("value", "an empty string is not allowed")]
     return [Finding("value", f"{excerpt(value)} is not a valid {type}; expected {SENTENCES[type]}")]

@@ -24,14 +24,12 @@ def target(reference: str) -> tuple[str | None, bool]:
         return (match[1] if match and is_resource_type(match[1]) else None), True
     if reference.startswith("#"):
         return None, True
-    type, slash, rest = reference.partition("/")
-    if slash:
-        id, _, version = rest.partition("/_history/")
-        return type, is_resource_type(type) and bool(ID(id)) and (not version or bool(ID(version)))
-    type, question, criteria = reference.partition("?")
+    path, question, criteria = reference.partition("?")
     if question:
-        return type, is_resource_type(type) and bool(criteria)
-    return None, False
+        return path, is_resource_type(path) and bool(criteria)
+    type, _, rest = path.partition("/")
+    id, versioned, version = rest.partition("/_history/")
+    return type, is_resource_type(type) and bool(ID(id)) and (not versioned or bool(ID(version)))
 
 
 def targets(allowed: tuple[str, ...]):
@@ -43,7 +41,6 @@ def targets(allowed: tuple[str, ...]):
         found = None
         reference = value.get("reference")
         if reference.__class__ is str and reference:
-            # The commonest form first: "Patient/..." of an allowed type with a plain id.
             type, formed = target(reference) if len(reference) < 256 else target.__wrapped__(reference)
             if not formed:
                 text = f"{excerpt(reference)} is no literal reference; expected Type/id, a URL, urn: or #id"

@@ -233,7 +233,8 @@ def object_check(structure: Structure):
         for key, child in value.items():
             risen = checks[key](child, value, depth)
             if risen is not None:
-                found = lift(found, risen, "." + (key[1:] if key[:1] == "_" else key))
+                # FHIRPath has no `_x`: what a sibling says is said of x; an unknown `_x` keeps its name.
+                found = lift(found, risen, "." + (key[1:] if key[:1] == "_" and key in checks else key))
         for key, others in required:
             if key not in value and not any(k in value for k in others):
                 found = add(found, "required", f"{key} is required", "." + key)
