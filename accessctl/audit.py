@@ -1,6 +1,7 @@
 """(actor, interaction, outcome) -> audit records, in the transaction of what they tell of."""
 
-from records.database import insert
+from records.database import COPY_FROM as MANY
+from records.database import insert, insertion, queue
 from records.definitions.structures import type_number
 
 COLUMNS = ("request", "client", "user", "purpose", "interaction", "type", "patient", "entities", "query", "status")
@@ -26,4 +27,7 @@ def record(actor, interaction, outcome, request_id):
          outcome.status)
         for patient, entities in groups.items()
     ]  # fmt: skip
-    insert("audit", COLUMNS, TYPES, rows)
+    if len(rows) < MANY:
+        queue(*insertion("audit", COLUMNS, TYPES, rows))
+    else:
+        insert("audit", COLUMNS, TYPES, rows)

@@ -20,7 +20,7 @@ from records import errors
 from records.database import atomic, retried
 from records.interactions import transaction
 from records.interactions.conditions import etag
-from records.interactions.interaction import Outcome, run, verb
+from records.interactions.interaction import Outcome, prepared, run, verb
 from records.interactions.parse import parse
 from records.operations import find
 from records.resources.subset import subset
@@ -98,8 +98,11 @@ def committed(interaction, actor, request_id, key):
     """The interaction and its audit record, both or neither."""
     if actor is None:
         return run(interaction, None)
+    access = access_for(actor)
+    access.check(interaction)
+    interaction = prepared(interaction)
     with atomic(snapshot=snapshot(interaction)):
-        outcome = replayed(key, actor, interaction, lambda: run(interaction, access_for(actor)))
+        outcome = replayed(key, actor, interaction, lambda: run(interaction, access))
         record(actor, interaction, outcome, request_id)
     return outcome
 

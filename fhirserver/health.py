@@ -7,6 +7,8 @@ from django.db import Error, connection
 from django.http import HttpResponse, JsonResponse
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest, multiprocess
 
+from .overload import gate
+
 
 def health(request):
     """The process answers."""
@@ -16,11 +18,10 @@ def health(request):
 def ready(request):
     """The database answers and is migrated as far as this code needs."""
     try:
-        with connection.cursor() as cursor:
+        with gate.sessions.lent(), connection.cursor() as cursor:
             cursor.execute("SELECT count(*) FROM (SELECT FROM pending LIMIT 10001) p")
             waiting = cursor.fetchone()[0]
     except Error:
-        connection.close()
         return JsonResponse({"status": "not ready", "reason": "the database does not answer"}, status=503,
                             headers={"Retry-After": "2"})  # fmt: skip
     return JsonResponse({"status": "ready", "pending": waiting})

@@ -14,7 +14,7 @@ class Api:
     """Requests as one client; bodies are trees or bytes, answers have `.tree`."""
 
     def __init__(self, scope=ALL, name="test", token=None, **context):
-        self.token = token or actor.issue(name, scope, **context)
+        self.token = actor.issue(name, scope, **context) if token is None else token
         self.http = Client()
 
     def request(self, method, path, body=None, type="application/fhir+json", **headers):

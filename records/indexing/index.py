@@ -77,6 +77,11 @@ def backlog(types=None, patient=None, most=10_000):
     )[0][0]
 
 
+def searchable_until():
+    """The moment before which every write is searchable, or None when nothing waits."""
+    return execute("SELECT min(since) FROM pending WHERE retry_at IS NULL")[0][0]
+
+
 def replace(batch, fresh=frozenset()):
     """Replace the index rows of the resources (Indexed); those in `fresh` are known to have none but identity rows."""
     gone = [item.pk for item in batch if item.pk not in fresh]
@@ -109,7 +114,7 @@ def _scope(types, patient):
         where += " AND type = ANY(%s)"
         params.append([type_number(t) for t in types])
     if patient is not None:
-        where += " AND patient = %s"
+        where += " AND (patient = %s OR patient IS NULL)"  # null: of nobody, or of several
         params.append(patient)
     return where, params
 
@@ -254,6 +259,7 @@ DATE_ALONE = Struct(">hiqiqihi?iqiqi").pack
 LENGTH = Struct(">i").pack
 EIGHT = Struct(">iq").pack
 NULL = LENGTH(-1)
+TRUE, FALSE = b"\0\0\0\1\1", b"\0\0\0\1\0"
 
 
 def _copy(table, packed):
@@ -297,7 +303,7 @@ def _dates(item, rows):
 def _strings(item, rows):
     patient = NULL if item.patient is None else EIGHT(8, item.patient)
     for n, top, (param, folded, exact) in _numbered(rows):
-        yield HEAD(7, 8, item.pk, 8, param, 2, n) + (b"\0\0\0\1\1" if top else b"\0\0\0\1\0")
+        yield HEAD(7, 8, item.pk, 8, param, 2, n) + (TRUE if top else FALSE)
         yield _text(folded) + (NULL if exact is None else _text(exact)) + patient
 
 

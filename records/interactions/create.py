@@ -18,7 +18,7 @@ def plan(target, access):
     interaction = target.interaction
     if target.found:
         row = target.row
-        return Outcome(200, row.body, interaction.type, row.id, row.version, row.updated, location=True,
+        return Outcome(200, row.body if row.visible else None, interaction.type, row.id, row.version, row.updated, location=True,
                        touched=[Touched(interaction.type, row.id, row.version, row.patient)])  # fmt: skip
     require_type(target)
     return Write("POST", interaction.type, target.id, target.resource, base=interaction.base)

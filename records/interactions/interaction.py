@@ -41,6 +41,8 @@ class Interaction:
     compartment: tuple | None = None  # (type, id) of a compartment search
     full_url: str | None = None  # of the Bundle entry it came from
     patch_format: str | None = None  # json | fhirpath
+    query: object = None  # search: the parsed Query
+    behind: int = 0  # search: writes that its index does not show yet
 
 
 class Touched(NamedTuple):
@@ -78,18 +80,19 @@ class Verb(NamedTuple):
     handler: Callable
     snapshot: bool  # reads several rows that must be of one moment
     level: str
+    before: Callable | None  # (interaction) -> interaction: what it needs done before its transaction opens
 
 
 VERBS: list[Verb] = []
 
 
-def interaction(code, method, pattern, snapshot=False):
+def interaction(code, method, pattern, snapshot=False, before=None):
     """Register a handler (interaction, access) -> Outcome for a method and a URL pattern."""
 
     def register(handler):
         segments = tuple(s for s in pattern.split("/") if s)
         level = "instance" if "{id}" in segments else "type" if "{type}" in segments else "system"
-        VERBS.append(Verb(code, method, segments, handler, snapshot, level))
+        VERBS.append(Verb(code, method, segments, handler, snapshot, level, before))
         return handler
 
     return register
@@ -104,6 +107,14 @@ def verb(code, level):
         for each in VERBS:
             HANDLERS.setdefault((each.code, each.level), each)
     return HANDLERS[code, level]
+
+
+def prepared(interaction):
+    """The interaction with what it needs done before its transaction opens."""
+    if interaction.code == "operation":
+        return interaction
+    before = verb(interaction.code, interaction.level).before
+    return before(interaction) if before else interaction
 
 
 def run(interaction, access):

@@ -17,6 +17,17 @@ from ..search import search
 IMMEDIATE = {"_id", "identifier", "url"}  # indexed by the write itself; everything else waits for the indexer
 
 
+class Resolver:
+    """The access for finding what a write refers to: it yields an id, and shows nothing."""
+
+    def __init__(self, access):
+        self.principal = access.principal
+        self._access = access
+
+    def resources(self, code, type, alias="r", pk="pk"):
+        return self._access.resources("resolve", type, alias, pk)
+
+
 def pairs_of(text):
     """(name, value) pairs of criteria given as text, in a header or a Bundle entry."""
     return tuple(parse_qsl(text.partition("?")[2] if "?" in text else text, keep_blank_values=True))
@@ -37,7 +48,8 @@ def select(targets, access):
     positions = {id(t): n for n, t in enumerate(targets)}
     for target, criteria in conditional:
         interaction = target.interaction
-        matches = matching(interaction.type, criteria, access)
+        finder = Resolver(access) if interaction.code == "create" else access
+        matches = matching(interaction.type, criteria, finder)
         if len(matches) > 1:
             raise errors.MultipleMatches(
                 f"{interaction.type}?{text_of(criteria)}", expression=target.expression or None
@@ -76,7 +88,7 @@ def selected(interaction, access, limit):
 
 def referenced(type, criteria, access):
     """ "Type/id" of the one resource that a conditional reference selects. (http.html#trules)"""
-    matches = matching(type, pairs_of(criteria), access)
+    matches = matching(type, pairs_of(criteria), Resolver(access))
     if len(matches) != 1:
         raise errors.PreconditionFailed(
             f"The conditional reference {type}?{criteria} must select exactly one resource that you may see."

@@ -17,7 +17,7 @@ from ..formats import json
 from ..resources.store import instant
 from .conditions import etag
 from .delete import MOST, single
-from .interaction import Interaction, Outcome, interaction, run, verb
+from .interaction import Interaction, Outcome, interaction, prepared, run
 from .parse import Request, parse
 from .selection import selected
 from .writing import carry_out, located
@@ -54,7 +54,7 @@ def transaction(interaction, access):
     for n, each in enumerate(asked):
         if each.code not in WRITES:
             try:
-                outcomes[n] = run(each, access)
+                outcomes[n] = run(prepared(each), access)
             except errors.FHIRError as error:
                 raise located(error, place(n)) from error
     return answer("transaction-response", asked, outcomes)
@@ -248,4 +248,4 @@ def entry(asked, outcome):
     return found
 
 
-__all__ = ["answer", "entries", "is_batch", "transaction", "verb"]
+__all__ = ["answer", "entries", "is_batch", "transaction"]

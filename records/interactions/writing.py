@@ -15,7 +15,7 @@ from typing import NamedTuple
 from .. import errors
 from ..formats.json import clone
 from ..resources import references, store
-from ..resources.intake import accept
+from ..resources.intake import accept, missing_targets
 from . import selection
 from .interaction import Outcome, Touched
 
@@ -78,17 +78,20 @@ def carry_out(interactions, access, expressions=None):
     refuse_duplicates(targets)
     lock(targets, access)
     planned = [one(plan, t, access) for t in targets]
-    accept([(t, p) for t, p in zip(targets, planned, strict=True) if isinstance(p, store.Write)])
-    writes = [p for p in planned if isinstance(p, store.Write)]
+    pairs = [(t, p) for t, p in zip(targets, planned, strict=True) if isinstance(p, store.Write)]
+    accept(pairs)
+    require_targets(pairs, access)
+    writes = [write for _, write in pairs]
     written = iter(store.write(writes, access) if writes else ())
     done = [next(written) if isinstance(p, store.Write) else None for p in planned]
     refuse_hidden([d for d in done if d is not None], targets, access)
+    unread = {d.pk for d in store.hidden_after([d for d in done if d], access, lambda d: "read")}
     outcomes = []
     for target, plan_, result in zip(targets, planned, done, strict=True):
         if target.shares is not None:
             outcomes.append(already(target, outcomes[target.shares]))
         else:
-            outcomes.append(plan_ if result is None else told(target, result))
+            outcomes.append(plan_ if result is None else told(target, result, result.pk not in unread))
     return outcomes
 
 
@@ -167,12 +170,20 @@ def refuse_hidden(done, targets, access):
         raise errors.Forbidden(f"The access given does not allow this {codes[first.type, first.id]} of {first.type}.")
 
 
-def told(target, written):
-    """The outcome of what was written, with what the validation had to say beside errors."""
+def require_targets(pairs, access):
+    """With referential integrity, what is referred to is there, was written here, or the whole is refused."""
+    here = {(t.interaction.type, t.id) for t, _ in pairs}
+    missing = missing_targets(pairs, lambda asked: here | store.present([a for a in asked if a not in here], access))
+    if missing:
+        raise errors.Invalid(issues=missing)
+
+
+def told(target, written, readable):
+    """The outcome of what was written, shown to whoever may read it; with what validation said beside errors."""
     status = 204 if written.resource is None else 201 if written.created else 200
     return Outcome(
         status,
-        written.body,
+        written.body if readable else None,
         written.type,
         written.id,
         written.version,

@@ -116,6 +116,22 @@ def lock(references, access, code):
     return found
 
 
+def present(references, access):
+    """Those of the (type, id) pairs that are there and that the access may refer to."""
+    found = set()
+    by_type = {}
+    for type, id in references:
+        by_type.setdefault(type, []).append(id)
+    for type, ids in by_type.items():
+        predicate = access.resources("resolve", type)
+        rows = execute(
+            f"SELECT r.id FROM resource r WHERE r.identity = ANY(%s) AND NOT r.deleted AND ({predicate.text})",
+            ([identity(type, id) for id in ids], *predicate.params),
+        )
+        found |= {(type, id) for (id,) in rows}
+    return found
+
+
 def stamped(resource, id, version, updated):
     """The resource with the three values the server owns; every other key stays where the client put it."""
     meta = dict(resource.get("meta") or {})
@@ -200,7 +216,7 @@ def write(writes, access):
     insert("compartment", ("patient", "resource"), ("int8", "int8"), members)
     changed = [d for d in done if d.changed]
     insert("pending", ("resource", "type", "patient"), ("int8", "int2", "int8"),
-           [(d.pk, type_number(d.type), d.patient) for d in changed])  # fmt: skip
+           [(d.pk, type_number(d.type), None if d.shared else d.patient) for d in changed])  # fmt: skip
     if changed:
         resources_written.send(sender=None, batch=changed)
     return done

@@ -1,0 +1,11 @@
+"""Search: parameters to a tree, the tree within an Access to SQL, rows to a page. (search.html)
+
+Reading order: query (the tree), parse, parameters (the registry), types/ (one file each), ranges (prefixes),
+compile (SQL), results (the page). Nothing here imports the indexer.
+"""
+
+from .parse import parse
+from .query import Query, types
+from .results import Result, Row, immediate, run, search, select
+
+__all__ = ["Query", "Result", "Row", "immediate", "parse", "run", "search", "select", "types"]

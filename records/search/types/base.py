@@ -55,6 +55,7 @@ class Match:
     unique: bool = False  # names a business identifier: few rows
     low: int | None = None  # bounds that the match puts on the resource's own `occurred`
     high: int | None = None
+    floor: int | None = None  # or that the date ends at this moment or later, whenever it began
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,8 @@ class SearchType:
 
     kind = None
     table = None
+    sort_key = None  # SQL of the order, over {0} rows
+    sort_type = "bigint"
     modifiers: dict  # name -> method, gathered from @modifier
     ignored = frozenset()  # data types that an expression may yield and this kind cannot hold
 
@@ -111,6 +114,16 @@ class SearchType:
             known = ", ".join(sorted([*self.modifiers, "missing"]))
             raise UnsupportedModifier(param.code, name, f"a {self.kind} takes {known}")
         return getattr(self, self.modifiers[name])(param, texts)
+
+    def sort(self, param, descending, alias):
+        """(key, its SQL type, join) of an order by the parameter: its least value, or its greatest to descend.
+
+        A resource without the element counts as the smallest.
+        """
+        rows = f"{alias}.resource = r.pk AND {alias}.param = %s"
+        end = f"{alias}.top" if descending else f"{alias}.n = 0"
+        join = SQL(f"LEFT JOIN {self.table} {alias} ON {rows} AND {end}", (param.key,))
+        return self.sort_key.format(alias), self.sort_type, join
 
     def present(self, param):
         """Rows that show that the resource has the element at all."""

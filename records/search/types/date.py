@@ -1,6 +1,7 @@
 """date: date, dateTime, instant, Period and Timing, as intervals. (search.html#date)"""
 
 import time
+from dataclasses import replace
 
 from django.db import models
 from django.db.models import F
@@ -35,6 +36,7 @@ class Date(IndexRow):
 class DateType(SearchType):
     kind = "date"
     table = "date"
+    sort_key = f"coalesce({{0}}.low, {MIN - 1})"
     ignored = frozenset(("string", "Age", "Range"))  # Procedure.performed, say, in words
 
     # write side
@@ -57,12 +59,21 @@ class DateType(SearchType):
         parts = [limits(param, text) for text in texts]
         where = any_of(between(*part) for part in parts)
         match = Match("date", SQL("i.param = %s", (param.key,)) & where)
-        if param.is_occurred:
-            bounds = [occurred(*part) for part in parts]
-            low = None if any(b[0] is None for b in bounds) else min(b[0] for b in bounds)
-            high = None if any(b[1] is None for b in bounds) else max(b[1] for b in bounds)
-            return Match("date", match.where, low=low, high=high)
-        return match
+        if not param.is_occurred:
+            return match
+        lows, highs, floors = zip(*(occurred(*part) for part in parts), strict=True)
+        if any(f is not None for f in floors):  # of several values the widest counts
+            floors = [low if floor is None else floor for low, floor in zip(lows, floors, strict=True)]
+            lows = [None]
+        return replace(match, low=least(lows), high=greatest(highs), floor=least(floors))
+
+
+def least(bounds):
+    return None if None in bounds else min(bounds)
+
+
+def greatest(bounds):
+    return None if None in bounds else max(bounds)
 
 
 def limits(param, text):
@@ -88,16 +99,20 @@ def between(prefix, a, b):
 
 
 def occurred(prefix, a, b):
-    """Bounds on the low end of the only interval of a resource that satisfies the prefix."""
+    """(lowest, highest) start of a date that satisfies the prefix, and the moment it must last to."""
     match prefix:
         case "eq":
-            return a, b
-        case "lt":
-            return None, a - 1
-        case "le" | "ap":
-            return None, b
+            return a, b, None
+        case "lt" | "eb":
+            return None, a - 1, None
+        case "le":
+            return None, b, None
         case "sa":
-            return b + 1, None
-        case "eb":
-            return None, a - 1
-    return None, None
+            return b + 1, None, None
+        case "ge":
+            return None, None, a
+        case "gt":
+            return None, None, b
+        case "ap":
+            return None, b, a
+    return None, None, None

@@ -12,6 +12,7 @@ from records.sql import SQL
 from .base import TYPES, IndexRow, Match, SearchType, invalid, modifier, search_type, unescape
 from .token import rows_with, uncached
 
+NOWHERE = keys.key("#")  # of a reference to a contained resource, or by identifier only: it is not missing
 ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 
 
@@ -63,7 +64,9 @@ class ReferenceType(SearchType):
 
         def emit(reference, rows):
             text = reference.get("reference")
-            if text is not None and not text.startswith("#"):
+            if text is None or text.startswith("#"):
+                rows.reference.add((number, NOWHERE))
+            else:
                 for target in targets(text):
                     rows.reference.add((number, target))
             identifier = reference.get("identifier")
@@ -102,6 +105,16 @@ class ReferenceType(SearchType):
         return emit
 
     # read side
+
+    def sort(self, param, descending, alias):
+        """By the id of the resource referred to."""
+        least = "max" if descending else "min"
+        join = SQL(
+            f"LEFT JOIN LATERAL (SELECT {least}(t.id) AS id FROM reference i JOIN resource t ON t.identity = i.target"
+            f" WHERE i.resource = r.pk AND i.param = %s) {alias} ON TRUE",
+            (param.key,),
+        )
+        return f"coalesce({alias}.id, '')", "text", join
 
     def match(self, param, texts):
         return self._to(param, [t for text in texts for t in self.identities(param, text)])

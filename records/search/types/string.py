@@ -31,6 +31,8 @@ class String(IndexRow):
 class StringType(SearchType):
     kind = "string"
     table = "string"
+    sort_key = "coalesce({0}.folded, '')"
+    sort_type = "text"
 
     # write side
 

@@ -200,6 +200,16 @@ class TokenType(SearchType):
             return [keys.key(type, code, "sc", system, value.lower() if system in CASELESS else value)]
         raise invalid(param, text, "expected code, system|code, |code or system|")
 
+    def sort(self, param, descending, alias):
+        """By code, or value."""
+        least = "max" if descending else "min"
+        join = SQL(
+            f"LEFT JOIN LATERAL (SELECT {least}(c.code) AS code FROM token t JOIN concept c ON c.param = t.param"
+            f" AND c.key = t.key WHERE t.resource = r.pk AND t.param = %s) {alias} ON TRUE",
+            (param.key,),
+        )
+        return f"coalesce({alias}.code, '')", "text", join
+
     def match(self, param, texts):
         return rows_with(k for text in texts for k in self.keys(param, text))
 

@@ -25,7 +25,6 @@ class Uri(IndexRow):
 class UriType(SearchType):
     kind = "uri"
     table = "uri"
-
     # write side
 
     def emitter(self, param, route):
@@ -35,6 +34,15 @@ class UriType(SearchType):
         return lambda value, rows: rows.uri.add((number, value))
 
     # read side
+
+    def sort(self, param, descending, alias):
+        least = "max" if descending else "min"
+        join = SQL(
+            f"LEFT JOIN LATERAL (SELECT {least}(i.value) AS value FROM uri i WHERE i.resource = r.pk AND i.param = %s)"
+            f" {alias} ON TRUE",
+            (param.key,),
+        )
+        return f"coalesce({alias}.value, '')", "text", join
 
     def match(self, param, texts):
         """Equal; a canonical with a version is also found without it."""

@@ -1,0 +1,110 @@
+"""Search a type, by GET or by POST to _search. (http.html#search)
+
+Before the transaction of the search opens, what is pending for it is indexed, within a budget: a search sees every
+write acknowledged before it began, or says that it may not.
+"""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from django.conf import settings
+from msgspec import Raw
+
+from .. import search as engine
+from ..definitions.compartments import compartment
+from ..errors import Issue, operation_outcome
+from ..formats.json import dump, parse
+from ..indexing.index import catch_up, searchable_until
+from ..keys import identity
+from ..resources.references import local
+from ..resources.subset import subset
+from ..search.query import Criterion
+from . import paging
+from .interaction import Outcome, Touched, interaction
+
+SUBSETS = ("true", "text", "data")
+
+
+def prepare(interaction):
+    """The query parsed, and the index brought up to date for it; `behind` says how many writes it may miss."""
+    query = engine.parse(
+        interaction.type,
+        interaction.parameters,
+        interaction.strict,
+        settings.FHIRSERVER_DEFAULT_COUNT,
+        settings.FHIRSERVER_MAX_COUNT,
+    )
+    behind = 0
+    if not engine.immediate(query):
+        types = sorted(engine.types(query))
+        patient = bound_patient(query, interaction.base) if types == [query.type] else None
+        behind = catch_up(types, patient, settings.FHIRSERVER_CATCH_UP_MS)
+    return replace(interaction, query=query, behind=behind)
+
+
+def bound_patient(query, base):
+    """The one patient whose resources alone can match, or None: what is pending of others does not matter then."""
+    members = compartment("Patient").get(query.type, ())
+    for node in query.criteria:
+        if isinstance(node, Criterion) and node.modifier in (None, "Patient") and len(node.texts) == 1:
+            if node.param.kind != "reference" or node.param.code not in (*members, "patient", "subject"):
+                continue
+            text = node.texts[0]
+            named = local(text, base)
+            if named and named[0] == "Patient":
+                return identity(*named)
+            if "/" not in text and node.param.targets == ("Patient",):
+                return identity("Patient", text)
+    return None
+
+
+@interaction("search-type", "GET", "{type}", snapshot=True, before=prepare)
+@interaction("search-type", "POST", "{type}/_search", snapshot=True, before=prepare)
+def search_type(interaction, access):
+    """A page of the matches that the caller may see, as a searchset Bundle."""
+    query = interaction.query
+    result = engine.run(query, access, paging.position(interaction, access))
+    return answer(interaction, access, query, result)
+
+
+def answer(interaction, access, query, result):
+    """The searchset: links, total, matches, and an outcome when there is something to say."""
+    used = replace(interaction, parameters=query.used)
+    bundle = {"resourceType": "Bundle", "type": "searchset"}
+    if result.total is not None:
+        bundle["total"] = result.total
+    bundle["link"] = [{"relation": "self", "url": paging.url(interaction, query.used)}]
+    if result.next is not None:
+        bundle["link"].append({"relation": "next", "url": paging.link(used, access, result.next)})
+    entries = [
+        {"fullUrl": f"{interaction.base}/{row.type}/{row.id}", "resource": cut(row.body, query),
+         "search": {"mode": "match"}}
+        for row in result.rows
+    ]  # fmt: skip
+    issues = [*query.warnings, *lag(interaction)]
+    if issues:
+        entries.append({"resource": operation_outcome(issues), "search": {"mode": "outcome"}})
+    if entries:
+        bundle["entry"] = entries
+    outcome = Outcome(200, dump(bundle), "Bundle", issues=tuple(issues))
+    outcome.touched = [Touched(row.type, row.id, row.version, row.patient) for row in result.rows]
+    if interaction.behind:
+        outcome.headers["X-Searchable-Until"] = (searchable_until() or datetime.now(UTC)).isoformat()
+    return outcome
+
+
+def cut(body, query):
+    """The stored bytes, or the part of the resource that _summary or _elements asks for."""
+    if query.summary in SUBSETS or query.elements:
+        return subset(parse(bytes(body)), query.summary, query.elements)
+    return Raw(body)
+
+
+def lag(interaction):
+    """A search that may miss writes says so."""
+    if interaction.behind:
+        yield Issue(
+            "warning",
+            "incomplete",
+            "Writes are being indexed: resources written in the last moments may be missing from this answer.",
+        )
