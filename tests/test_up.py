@@ -133,8 +133,8 @@ def clean_shutdown(data):
 
 def test_it_answers_and_hands_out_a_token(up):
     assert up.get("/health") == up.get("/ready") == 200
-    assert up.get("/fhir/Patient") == 401
-    assert up.get("/fhir/Patient", up.token) == 200
+    assert up.get("/fhir/Patient/nobody") == 401
+    assert up.get("/fhir/Patient/nobody", up.token) == 404
 
 
 def test_it_listens_on_this_machine_only(up):
@@ -184,7 +184,7 @@ def issue_token(data):
 
 
 def test_a_token_is_issued_while_the_server_is_up(up):
-    assert up.get("/fhir/Patient", issue_token(up.data)) == 200
+    assert up.get("/fhir/Patient/nobody", issue_token(up.data)) == 404
 
 
 @pytest.mark.parametrize("part", ["worker-1", "fhirserver.wsgi:application", "celery"])
@@ -203,7 +203,7 @@ def test_the_database_killed_with_9_recovers_under_the_running_server(up):
     (postmaster,) = up.children("/proc/self/cwd")
     os.kill(postmaster.pid, signal.SIGKILL)
     eventually(lambda: [p for p in up.children("/proc/self/cwd") if p.pid != postmaster.pid])
-    eventually(lambda: [up.get("/fhir/Patient", up.token) for _ in range(6)] == [200] * 6)
+    eventually(lambda: [up.get("/fhir/Patient/nobody", up.token) for _ in range(6)] == [404] * 6)
 
 
 def test_nothing_outlives_kill_9_of_the_supervisor_and_the_next_start_serves(up):
@@ -214,7 +214,7 @@ def test_nothing_outlives_kill_9_of_the_supervisor_and_the_next_start_serves(up)
     eventually(lambda: not living(everything), within=5)
     again = Up(up.data).wait_until_ready()
     try:
-        assert again.get("/fhir/Patient", up.token) == 200, "a token issued before the crash"
+        assert again.get("/fhir/Patient/nobody", up.token) == 404, "a token issued before the crash"
         everything = again.all_processes()
     finally:
         code, seconds = again.stop()
