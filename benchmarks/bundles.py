@@ -81,15 +81,13 @@ def folder(path):
 
 def population(count, seed=1):
     """Templates of synthetic French people."""
-    from records.population.generator import people
+    from records.formats.json import dump
+    from records.population import people
 
-    return [
-        template(f"person-{n}", json.dumps(bundle, ensure_ascii=False, separators=(",", ":"), default=str).encode())
-        for n, bundle in enumerate(people(count, seed))
-    ]
+    return [template(f"person-{n}", dump(bundle)) for n, bundle in enumerate(people(count, seed))]
 
 
-def sources(text):
-    """Templates named on the command line: a folder, or population:N."""
+def sources(text, turn=0):
+    """Templates named on the command line, a folder or population:N; people of the population are new in each turn."""
     kind, _, count = text.partition(":")
-    return population(int(count or 40)) if kind == "population" else folder(text)
+    return population(int(count or 40), turn + 1) if kind == "population" else folder(text)

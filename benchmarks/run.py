@@ -48,8 +48,8 @@ def measure(targets, plan, say=print):
     }
     known = {}
     if "load" in plan.scenarios:
-        templates = bundles.sources(plan.source)
         for n in range(plan.rounds):
+            templates = bundles.sources(plan.source, n)
             for target in order(targets, n):
                 said, found = load(target, templates, plan, n)
                 keep(result, target, "load", said, say)
