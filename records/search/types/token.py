@@ -62,11 +62,20 @@ def coded(type, code, system, value):
 uncached = coded.__wrapped__
 
 
+@lru_cache(4096)
+def known_as(type, code, text):
+    """A text folded, and the key of the token rows that are known by it."""
+    folded = fold(text)
+    return folded, keys.key(type, code, "t", folded)
+
+
 def contact(value):
-    """A telephone number as its digits, another address in lower case: "+33 1.23" is "+33123"."""
-    if "@" not in value and all(c in PHONE for c in value):
+    """A telephone number as its digits, a mail address in lower case: "+33 1.23" is "+33123"."""
+    if "@" in value:
+        return value.lower()
+    if PHONE.issuperset(value):
         return "".join(c for c in value if c.isdigit() or c == "+")
-    return value.lower()
+    return value
 
 
 @search_type
@@ -93,24 +102,26 @@ class TokenType(SearchType):
             found = coded(type, code, coding.get("system"), value)
             for key in found:
                 rows.token.add((key, number))
-            rows.concept.add((number, found[0], value, fold(coding.get("display", ""))))
+            rows.concept.add((number, found[0], value, ""))
+            if display := coding.get("display"):
+                self._known_as(rows, param, display)
 
         return emit
 
+    def _known_as(self, rows, param, text):
+        """A row for a text by which a token is known, for :text."""
+        folded, key = known_as(param.type, param.code, text)
+        rows.token.add((key, param.key))
+        rows.concept.add((param.key, key, None, folded))
+
     def _CodeableConcept(self, param, route):
-        type, code, number = param.type, param.code, param.key
         coding = self._Coding(param, route)
 
         def emit(concept, rows):
-            codings = concept.get("coding", ())
-            for one in codings:
+            for one in concept.get("coding", ()):
                 coding(one, rows)
-            text = concept.get("text")
-            if text and text not in (one.get("display") for one in codings):
-                folded = fold(text)
-                key = keys.key(type, code, "t", folded)
-                rows.token.add((key, number))
-                rows.concept.add((number, key, None, folded))
+            if text := concept.get("text"):
+                self._known_as(rows, param, text)
 
         return emit
 
@@ -128,10 +139,7 @@ class TokenType(SearchType):
             elif system:
                 rows.token.add((keys.key(type, code, "s", system), number))
             if text := identifier.get("type", {}).get("text"):
-                folded = fold(text)
-                key = keys.key(type, code, "t", folded)
-                rows.token.add((key, number))
-                rows.concept.add((number, key, None, folded))
+                self._known_as(rows, param, text)
 
         return emit
 
@@ -253,8 +261,5 @@ class TokenType(SearchType):
 def rows_with(found, unique=False):
     """Token rows with one of the keys."""
     found = tuple(dict.fromkeys(found))
-    if len(found) == 1:
-        where = SQL("i.key = %s", found)
-    else:
-        where = SQL("i.key = ANY(%s)", (list(found),))
+    where = SQL("i.key = %s", found) if len(found) == 1 else SQL("i.key = ANY(%s)", (list(found),))
     return Match("token", where, ("key",), tuple((k,) for k in found), unique)

@@ -77,13 +77,8 @@ class UriType(SearchType):
         """URLs that the value starts with."""
         values = [self._value(param, text) for text in texts]
         heads = sorted({v[:n] for v in values for n in range(1, min(len(v), PREFIX) + 1)})
-        return self._rows(
-            param,
-            SQL(
-                f"left(i.value, {PREFIX}) = ANY(%s) AND EXISTS (SELECT 1 FROM unnest(%s::text[]) v WHERE starts_with(v, i.value))",
-                (heads, values),
-            ),
-        )
+        starts = "EXISTS (SELECT 1 FROM unnest(%s::text[]) v WHERE starts_with(v, i.value))"
+        return self._rows(param, SQL(f"left(i.value, {PREFIX}) = ANY(%s) AND {starts}", (heads, values)))
 
 
 def _literal(text):

@@ -1,0 +1,187 @@
+"""Search parameters as (name, value) pairs to a Query. After this nobody sees a colon or a comma. (search.html)
+
+Lenient: what is not understood is left out, with a warning; strict: it is an error. A bad value is always an error.
+"""
+
+import re
+from dataclasses import replace
+
+from records.definitions.structures import is_resource_type
+from records.errors import InvalidValue, Issue, UnknownParameter, UnsupportedModifier
+
+from . import parameters
+from .parameters import parameter
+from .query import Chain, Criterion, Has, Ids, Query, Sort, Updated
+from .types import TYPES, date
+from .types.base import SearchType, split, unescape
+
+BESIDE = {"_format", "_pretty", "_page"}  # of the answer or the link, not of the search
+ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
+DEFAULT_COUNT, MOST = 50, 1000
+SUMMARIES = ("true", "text", "data", "count", "false")
+TOTALS = ("none", "estimate", "accurate")
+
+
+def parse(type, pairs, strict=False, default_count=DEFAULT_COUNT, most=MOST):
+    """The Query that (name, value) pairs ask of a resource type."""
+    query = Query(type, count=default_count)
+    criteria, warnings, used = [], [], []
+    for name, value in pairs:
+        if name in BESIDE:
+            continue
+        try:
+            if not value:
+                raise UnknownParameter(type, name, "it has no value")
+            if name in RESULTS:
+                query = RESULTS[name](query, value, most)
+            else:
+                criteria.append(criterion(type, name, value))
+            used.append((name, value))
+        except (UnknownParameter, UnsupportedModifier) as fault:
+            if strict:
+                raise
+            warnings += [replace(i, severity="warning", diagnostics=f"Ignored: {i.diagnostics}") for i in fault.issues]
+    return replace(
+        query, criteria=tuple(criteria), warnings=(*query.warnings, *warnings), used=tuple(dict.fromkeys(used))
+    )
+
+
+def criterion(type, name, value):
+    """The tree of one criterion on a type: `code`, `code:modifier`, a chain or _has."""
+    if name.startswith("_has:"):
+        return _has(type, name, value)
+    code, dot, rest = name.partition(".")
+    if dot:
+        return _chain(type, code, rest, value)
+    code, _, modifier = name.partition(":")
+    param = _known(type, code)
+    texts = tuple(split(value, ","))
+    if code == "_id":
+        return _ids(param, modifier, texts)
+    if code == "_lastUpdated":
+        if modifier:
+            raise UnsupportedModifier(code, modifier, "it takes none")
+        return Updated(tuple(date.limits(param, text) for text in texts))
+    if param.kind not in TYPES or not param.indexed:
+        raise UnknownParameter(type, code, "it is not supported here")
+    found = Criterion(param, texts, modifier or None)
+    check(found)
+    return found
+
+
+def check(found):
+    """Raise what compiling would: an unknown modifier, a bad value."""
+    from .compile import matched
+
+    matched(found)
+
+
+def _known(type, code):
+    param = parameter(type, code)
+    if param is None:
+        raise UnknownParameter(type, code, f"known: {', '.join(sorted(parameters.parameters(type)))}")
+    return param
+
+
+def _ids(param, modifier, texts):
+    if modifier:
+        raise UnsupportedModifier("_id", modifier, "it takes none")
+    ids = tuple(unescape(text) for text in texts)
+    for id in ids:
+        if not ID.fullmatch(id):
+            raise InvalidValue("_id", id, "expected 1 to 64 of A-Z a-z 0-9 - .")
+    return Ids(ids)
+
+
+def _reference(type, name):
+    """(parameter, type) of `code` or `code:Type` in a chain."""
+    code, _, only = name.partition(":")
+    param = _known(type, code)
+    if param.kind != "reference":
+        raise UnknownParameter(type, name, f"{code} is not a reference: it cannot be chained")
+    if only and (not is_resource_type(only) or (param.targets and only not in param.targets)):
+        raise UnsupportedModifier(code, only, f"expected one of {', '.join(param.targets)}")
+    return param, only
+
+
+def _chain(type, first, rest, value):
+    """`subject:Patient.name=x`, or `subject.name=x` over every type that subject may have and that knows name."""
+    param, only = _reference(type, first)
+    arms, fault = [], None
+    for target in (only,) if only else param.targets:
+        try:
+            arms.append((target, criterion(target, rest, value)))
+        except (UnknownParameter, UnsupportedModifier, InvalidValue) as error:
+            fault = fault or error
+    if not arms:
+        raise fault or UnknownParameter(type, f"{first}.{rest}", "name a type, as in subject:Patient.name")
+    return Chain(param, tuple(arms))
+
+
+def _has(type, name, value):
+    """`_has:Observation:patient:code=x`, nested and chained at will. (search.html#has)"""
+    parts = name.split(":", 3)
+    if len(parts) != 4:
+        raise InvalidValue(name, value, "expected _has:Type:reference:parameter=value")
+    _, source, reference, rest = parts
+    if not is_resource_type(source):
+        raise UnknownParameter(type, name, f"{source!r} is not a resource type")
+    param, _ = _reference(source, reference)
+    if param.targets and type not in param.targets:
+        raise UnknownParameter(type, name, f"{source}.{reference} does not refer to {type}")
+    return Has(source, param, criterion(source, rest, value))
+
+
+# result parameters
+
+
+def _count(query, value, most):
+    if not (value.isascii() and value.isdigit()):
+        raise InvalidValue("_count", value, "expected a whole number, 0 or more")
+    count = int(value[:9])
+    if count > most:
+        warning = Issue(
+            "information", "informational", f"A page has at most {most} matches: _count={value} is too many."
+        )
+        query = replace(query, warnings=(*query.warnings, warning))
+    return replace(query, count=min(count, most))
+
+
+def _sort(query, value, most):
+    keys = []
+    for text in split(value, ","):
+        code = text.removeprefix("-")
+        if not code:
+            raise InvalidValue("_sort", value, "expected search parameters between commas, - before one to descend")
+        param = _known(query.type, code)
+        if code not in parameters.COLUMNS and not (param.indexed and sortable(param)):
+            raise UnknownParameter(query.type, code, "one cannot sort by it")
+        keys.append(Sort(code, param, text.startswith("-")))
+    return replace(query, sort=tuple(keys))
+
+
+def sortable(param):
+    kind = TYPES.get(param.kind)
+    return kind is not None and (kind.sort_key is not None or type(kind).sort is not SearchType.sort)
+
+
+def _one_of(name, attribute, allowed):
+    def take(query, value, most):
+        if value not in allowed:
+            raise InvalidValue(name, value, f"expected one of {', '.join(allowed)}")
+        return replace(query, **{attribute: value})
+
+    return take
+
+
+def _elements(query, value, most):
+    return replace(query, elements=tuple(e.strip() for e in value.split(",") if e.strip()))
+
+
+RESULTS = {
+    "_count": _count,
+    "_sort": _sort,
+    "_summary": _one_of("_summary", "summary", SUMMARIES),
+    "_total": _one_of("_total", "total", TOTALS),
+    "_elements": _elements,
+}

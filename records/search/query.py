@@ -1,0 +1,97 @@
+"""A search as a tree: what parse makes of the parameters and compile turns into SQL. (search.html)"""
+
+from dataclasses import dataclass
+
+from records.errors import Issue
+
+from .parameters import SearchParameter
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """One use of a parameter; several texts mean "or"."""
+
+    param: SearchParameter
+    texts: tuple[str, ...]
+    modifier: str | None = None
+
+
+@dataclass(frozen=True)
+class Ids:
+    """_id: one of these. (search.html#id)"""
+
+    ids: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Updated:
+    """_lastUpdated: (prefix, low, high) of each value, in microseconds. (search.html#lastUpdated)"""
+
+    limits: tuple[tuple[str, int, int], ...]
+
+
+@dataclass(frozen=True)
+class Chain:
+    """A reference to a resource that satisfies a criterion; one for each type it may have. (search.html#chaining)"""
+
+    param: SearchParameter
+    arms: tuple[tuple[str, object], ...]  # (type, criterion)
+
+
+@dataclass(frozen=True)
+class Has:
+    """Some resource of `type` that satisfies a criterion refers here by `param`. (search.html#has)"""
+
+    type: str
+    param: SearchParameter
+    criterion: object
+
+
+@dataclass(frozen=True)
+class Sort:
+    """A key of the order: a parameter, or the columns _id and _lastUpdated. (search.html#sort)"""
+
+    code: str
+    param: SearchParameter | None
+    descending: bool
+
+
+@dataclass(frozen=True)
+class Include:
+    """Resources to send along with the matches. (search.html#include)"""
+
+    source: str
+    param: SearchParameter | None  # None: any, written *
+    target: str | None
+    reverse: bool
+    iterate: bool
+
+
+@dataclass(frozen=True)
+class Query:
+    """A whole search of one type."""
+
+    type: str
+    criteria: tuple = ()
+    sort: tuple[Sort, ...] = ()
+    includes: tuple[Include, ...] = ()
+    count: int = 50
+    total: str | None = None  # none | estimate | accurate
+    summary: str | None = None  # true | text | data | count | false
+    elements: tuple[str, ...] = ()
+    warnings: tuple[Issue, ...] = ()
+    used: tuple[tuple[str, str], ...] = ()  # the parameters that have an effect, for the self link
+
+
+def types(query):
+    """All resource types whose rows the search looks at."""
+    return {query.type}.union(*(_types(c) for c in query.criteria))
+
+
+def _types(node):
+    match node:
+        case Chain(arms=arms):
+            return {t for type, inner in arms for t in {type} | _types(inner)}
+        case Has(type=type, criterion=inner):
+            return {type} | _types(inner)
+    return set()

@@ -1,0 +1,39 @@
+"""Resources in the database, indexed inline, for the tests of one module; rolled back after it."""
+
+from contextlib import contextmanager
+
+import pytest
+from django.db import transaction
+
+from records.access import Everything
+from records.indexing.index import index_pending
+from records.resources.store import Write, write
+
+
+def put(*resources):
+    """Store resources and index them at once."""
+    done = write([Write("PUT", r["resourceType"], r["id"], r) for r in resources], Everything())
+    while index_pending(1000):
+        pass
+    return done
+
+
+@contextmanager
+def undone():
+    with transaction.atomic():
+        yield
+        transaction.set_rollback(True)
+
+
+@pytest.fixture(scope="module")
+def rows(django_db_setup, django_db_blocker):
+    """A transaction for the whole module."""
+    with django_db_blocker.unblock(), undone():
+        yield
+
+
+@pytest.fixture
+def store(django_db_setup, django_db_blocker):
+    """A transaction for one test."""
+    with django_db_blocker.unblock(), undone():
+        yield

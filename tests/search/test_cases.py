@@ -1,0 +1,72 @@
+"""The tables of fixtures/cases/search: a query, the ids it finds (or the error), the line of the specification.
+
+Each file brings its own resources. Every row is run as the search, and as the count of the search.
+"""
+
+import json
+from pathlib import Path
+from urllib.parse import parse_qsl
+
+import pytest
+
+from records import errors
+from records.access import Everything
+from records.search import results
+from records.search.parse import parse
+
+from .conftest import put, undone
+
+FILES = sorted((Path(__file__).resolve().parents[2] / "fixtures" / "cases" / "search").glob("*.json"))
+TABLES = {path.stem: json.loads(path.read_text()) for path in FILES}
+ROWS = [(name, case) for name, table in TABLES.items() for case in table["cases"]]
+
+
+@pytest.fixture(scope="module")
+def loaded(rows):
+    """Function (table name): leaves the resources of that table, and of no other, in the database."""
+    now = []
+
+    def load(name):
+        if now and now[-1][0] == name:
+            return
+        unload()
+        scope = undone()
+        scope.__enter__()
+        now.append((name, scope))
+        put(*TABLES[name]["resources"])
+
+    def unload():
+        while now:
+            now.pop()[1].__exit__(None, None, None)
+
+    yield load
+    unload()
+
+
+@pytest.mark.parametrize("name, case", ROWS, ids=[f"{name}:{case['query']}" for name, case in ROWS])
+def test_case(loaded, name, case):
+    loaded(name)
+    type, _, text = case["query"].partition("?")
+    pairs = parse_qsl(text, keep_blank_values=True)
+    expected = case["expect"]
+    if isinstance(expected, str):  # the name of an error, and what it must say
+        error, _, words = expected.partition(": ")
+        with pytest.raises(getattr(errors, error)) as raised:
+            parse(type, pairs, strict=case.get("strict", False))
+        assert words in str(raised.value)
+        return
+    query = parse(type, pairs, strict=case.get("strict", "warning" not in case))
+    found = results.run(query, Everything())
+    ids = [row.id for row in found.rows]
+    if case.get("ordered"):
+        assert ids == expected
+    else:
+        assert sorted(ids) == sorted(expected)
+    if "warning" in case:
+        assert any(case["warning"] in issue.diagnostics for issue in query.warnings)
+    if found.next is None:
+        assert results.total(query, Everything()) == len(expected)
+
+
+def test_every_row_names_its_place_in_the_specification():
+    assert all(case.get("spec") for _, case in ROWS)
