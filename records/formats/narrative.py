@@ -7,6 +7,8 @@ from xml.sax.saxutils import quoteattr
 
 from records.formats.slots import XHTML
 
+MAX_LEVELS = 256  # of XHTML; no parser that follows libxml2 reads more
+
 _NAMED = re.compile(r"&([A-Za-z][A-Za-z0-9]*);")
 _OF_XML = ("amp", "lt", "gt", "quot", "apos")
 _START_TAG = re.compile(rb"""<(?:[^>"']|"[^"]*"|'[^']*')*+>""")
@@ -59,9 +61,8 @@ def is_whole(source):
 
 def source(data, start, end):
     """The bytes of the element whose start tag begins at start and whose end tag begins at end."""
-    if start == end:  # <div .../>
-        return _START_TAG.match(data, start).group()
-    return data[start : data.index(b">", end) + 1]
+    tag = _START_TAG.match(data, start).group()
+    return tag if tag.endswith(b"/>") else data[start : data.index(b">", end) + 1]
 
 
 def standalone(source, namespaces):

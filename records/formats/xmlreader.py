@@ -10,7 +10,7 @@ from xml.parsers import expat
 
 from records import errors
 from records.formats import json, narrative
-from records.formats.slots import COMPLEX, FHIR, PRIMITIVE, RESOURCE, XHTML, resources, slots
+from records.formats.slots import COMPLEX, FHIR, NARRATIVE, PRIMITIVE, RESOURCE, XHTML, resources, slots
 
 _INTEGER = re.compile(r"[+-]?(?:0|[1-9][0-9]*)")
 _DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
@@ -65,7 +65,11 @@ _CONVERT = {
 @cache
 def _children(name):
     """Tag as expat gives it -> Slot, of the elements of a structure."""
-    return {f"{FHIR}{_SEPARATOR}{key}": slot for key, slot in slots(name).items() if not slot.attribute}
+    return {
+        f"{XHTML if slot.kind == NARRATIVE else FHIR}{_SEPARATOR}{key}": slot
+        for key, slot in slots(name).items()
+        if not slot.attribute
+    }
 
 
 @cache
@@ -250,9 +254,9 @@ class _Reader:
         uri, name = _split(tag)
         if slot := frame.children.get(f"{uri}{_SEPARATOR}{name}"):
             return slot
-        if uri == XHTML and frame.type == "Narrative" and name == "div":
-            return slots("Narrative")["div"]
         shown = f"<{name}>"
+        if name == "div" and frame.type == "Narrative":
+            raise _Refused(f"{shown} must have the namespace {XHTML!r}")
         if uri != FHIR:
             raise _Refused(f"{shown} has the namespace {uri[:80]!r}, expected {FHIR!r}")
         if frame.kind == RESOURCE:
@@ -284,6 +288,8 @@ class _Reader:
         def start(tag, attributes):
             nonlocal level, leaning
             level += 1
+            if level >= narrative.MAX_LEVELS:
+                raise _Refused(f"nesting beyond {narrative.MAX_LEVELS} levels in the narrative")
             if not tag.startswith(XHTML + _SEPARATOR):
                 raise _Refused(f"the narrative has an element that is not XHTML: {_spelled(tag)}")
             prefixed = (tag, *(name for name in attributes if not name.startswith(_XML)))

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from records import errors
 from records.formats import fhirpathpatch, json
 
-from .tables import CASES, name
+from .tables import name, table
 
-CASE_TABLE = json.parse((CASES / "fhirpathpatch.json").read_bytes())
+CASE_TABLE = table("fhirpathpatch.json")
 _FORMS = {
     "type": "valueCode",
     "path": "valueString",

@@ -1,8 +1,5 @@
 """JSON Patch: the suite of the RFC, and cases written for resources. (RFC 6902)"""
 
-import json as plain  # two of the suite's own rows have duplicate members
-from functools import partial
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,14 +7,13 @@ from hypothesis import strategies as st
 from records import errors
 from records.formats import json, jsonpatch
 
-from .tables import CASES, name
+from .tables import name, table
 
-CASE_TABLE = json.parse((CASES / "jsonpatch.json").read_bytes())
-_read = partial(plain.loads, parse_float=json.number, parse_int=json.integer)
+CASE_TABLE = table("jsonpatch.json")
 SUITE = [
     row | {"name": f"{file}: {row.get('comment', i)}"}
     for file in ("tests", "spec_tests")
-    for i, row in enumerate(_read((CASES / "json-patch-test-suite" / f"{file}.json").read_bytes()))
+    for i, row in enumerate(table(f"json-patch-test-suite/{file}.json"))
     if "patch" in row and not row.get("disabled")
 ]
 DOCUMENT = {"a": 1, "s": "secret", "l": [1, 2], "o": {"x": {}}}
