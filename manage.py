@@ -7,6 +7,12 @@ import sys
 
 def main():
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "fhirserver.settings")
+    if sys.argv[1:2] == ["up"]:
+        # What watches the other processes stays small: it runs without Django.
+        from fhirserver.embedded import supervisor
+
+        sys.exit(supervisor.main(sys.argv[2:]))
+
     from django.core.management import execute_from_command_line
 
     execute_from_command_line(sys.argv)

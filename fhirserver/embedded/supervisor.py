@@ -1,6 +1,6 @@
 """`manage.py up`: PostgreSQL, migrations, demo people, web and worker; watched until a signal stops them.
 
-Started by the command `up`, which replaces itself with this module: it needs no Django and stays small.
+It needs no Django and stays small: manage.py comes here without loading any.
 """
 
 import argparse
@@ -29,7 +29,7 @@ from .reach import add_data_argument
 CHECKOUT = Path(__file__).resolve().parents[2]
 STOP_SECONDS = 9.0  # of the ten that SIGTERM may take
 LOG_BYTES = 64 * 1024 * 1024
-TOKEN = ["issue_token", "--client", "demo", "--scope", "system/*.cruds"]
+TOKEN = ("demo", "system/*.cruds")  # client and scope of the token that is printed
 
 
 class Stop(Exception):
@@ -97,6 +97,7 @@ class Server:
         self.folder = Folder.at(options.data)
         self.postgres = None if "DATABASE_URL" in os.environ else Postgres(self.folder, say=say)
         self.children = []
+        self.setup = []
 
     def run(self):
         self.began = time.monotonic()
@@ -143,8 +144,11 @@ class Server:
         else:
             self.folder.secret("secret_key", create=True)
         with step("Migrations"):
-            self._manage("migrate", "--database", "owner", "--no-input", "--verbosity", "0")
-        self.folder.note(serving=True)
+            preparing = self._begin("-m", "fhirserver.embedded.prepare", self.folder.path, *TOKEN)
+            if preparing.stdout.readline() != "migrated\n":
+                self._end(preparing, "Migrating")
+        self.folder.note(serving=True)  # commands may come in now; the first is the one that issues our token
+        token = self._end(preparing, "Issuing a token").splitlines()[-1]
         self._seed()
         metrics = self.folder.run / "metrics"
         shutil.rmtree(metrics, ignore_errors=True)
@@ -154,7 +158,6 @@ class Server:
             for child in self.children:
                 child.start()
             self._wait_until_ready()
-        token = self._manage(*TOKEN, "--data", self.folder.path).strip().splitlines()[-1]
         self.folder.note(url=self.url)
         self._welcome(token)
 
@@ -164,7 +167,7 @@ class Server:
             return
         if not self.options.empty:
             with step("Demo people"):
-                self._manage("demo", "--data", self.folder.path)
+                self._end(self._begin("manage.py", "demo", "--data", self.folder.path), "Writing the demo people")
         self.folder.note(seeded=True, demo=True if not self.options.empty else None)
 
     @property
@@ -190,23 +193,28 @@ class Server:
             given["FHIRSERVER_ALLOWED_HOSTS"] = "*"
         return given
 
-    def _manage(self, *arguments):
-        """Run a command of ours to its end; its output, or StartFailed with its last words."""
-        command = launch(sys.executable, CHECKOUT / "manage.py", *arguments)
+    def _begin(self, *arguments):
+        """Start a program of ours that comes to an end."""
         environment = {k: v for k, v in self.environment.items() if k != "PROMETHEUS_MULTIPROC_DIR"}
+        log = private_log(self.folder.log / "setup.log")
         process = subprocess.Popen(
-            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+            launch(sys.executable, *arguments, folder=CHECKOUT),
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            start_new_session=True,
         )
-        try:
-            output, errors = process.communicate()
-        except BaseException:
-            kill_group(process)
-            process.wait()
-            raise
-        with private_log(self.folder.log / "setup.log") as log:
-            log.write(errors.encode())
+        log.close()
+        self.setup.append(process)
+        return process
+
+    def _end(self, process, name):
+        """What it printed, or StartFailed with its last words."""
+        output, _ = process.communicate()
+        self.setup.remove(process)
         if process.returncode:
-            raise StartFailed(f"manage.py {arguments[0]} failed: {errors.strip()[-2000:]}")
+            raise StartFailed(f"{name} failed: {last_words(self.folder.log / 'setup.log')}")
         return output
 
     def _web(self):
@@ -292,6 +300,9 @@ class Server:
 
     def _stop(self):
         began = time.monotonic()
+        for process in self.setup:
+            kill_group(process)
+            process.wait()
         running = [child for child in self.children if child.process]
         for child in running:
             with contextlib.suppress(ProcessLookupError):
@@ -406,10 +417,10 @@ def stop(*_):
     raise Stop
 
 
-def main():
+def main(arguments):
     parser = argparse.ArgumentParser(prog="manage.py up")
     add_arguments(parser)
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     say(f"fhirserver {version()}")
@@ -433,4 +444,4 @@ def version():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))
