@@ -126,6 +126,10 @@ class _Reader:
             path = self.path()
             where = f"line {self.parser.CurrentLineNumber}{f' ({path})' if path else ''}"
             raise errors.InvalidXML(f"{where}: {refused}", expression=path or None) from refused
+        finally:
+            # Parser and reader hold each other; without this the document stays until the collector comes.
+            self.parser.StartElementHandler = self.parser.EndElementHandler = None
+            self.parser = None
         return self.stack[0].value
 
     def path(self):
@@ -292,8 +296,8 @@ class _Reader:
                 raise _Refused(f"nesting beyond {narrative.MAX_LEVELS} levels in the narrative")
             if not tag.startswith(XHTML + _SEPARATOR):
                 raise _Refused(f"the narrative has an element that is not XHTML: {_spelled(tag)}")
-            prefixed = (tag, *(name for name in attributes if not name.startswith(_XML)))
-            leaning = leaning or any(name.count(_SEPARATOR) == 2 for name in prefixed)
+            if tag.count(_SEPARATOR) == 2 or (attributes and any(map(_is_prefixed, attributes))):
+                leaning = True
 
         def end(tag):
             nonlocal level
@@ -325,6 +329,11 @@ def _split(name):
     """Namespace and local name of a tag or an attribute as expat gives it."""
     parts = name.split(_SEPARATOR)
     return (parts[0], parts[1]) if len(parts) > 1 else ("", name)
+
+
+def _is_prefixed(attribute):
+    """Whether the name of an attribute leans on a declaration; the prefix xml needs none."""
+    return attribute.count(_SEPARATOR) == 2 and not attribute.startswith(_XML)
 
 
 def _spelled(name):

@@ -247,3 +247,16 @@ def test_law_any_text_is_a_tree_or_invalid_xml(text):
     except errors.InvalidXML:
         return
     assert json.same(xml.parse(xml.dump(tree)), tree)
+
+
+def test_what_xml_may_nest_json_may_too():
+    """A resource that came as XML is stored as JSON, which must be readable again."""
+    for levels in range(40, 60):
+        text = f"<Patient {FHIR}>" + '<extension url="x">' * levels + "</extension>" * levels
+        try:
+            tree = xml.parse(f"{text}</Patient>".encode())
+        except errors.InvalidXML as error:
+            assert "nesting beyond" in str(error)
+            break
+        assert json.text_equal(json.parse(json.dump(tree)), tree)
+    assert levels == 50  # an object and an array for each, and the resource itself
