@@ -135,7 +135,7 @@ def numbered(text):
 
 
 def execute(text, params=(), prepare=True):
-    """Run one statement; all rows as tuples (none when it returns none). `prepare` False: its shape is not seen again."""
+    """Run one statement; its rows as tuples. `prepare` False: a shape that is not seen again."""
     here = session()
     result = here.run([(text, params, prepare)])[0]
     if result.status != ExecStatus.TUPLES_OK:
@@ -176,6 +176,7 @@ def atomic(snapshot=False):
         return
     here.begin, here.queued = BEGIN[snapshot], []
     connection.in_atomic_block, connection.needs_rollback = True, False
+    connection.autocommit = False  # or Django would make no savepoint inside
     try:
         yield
         if here.begin is None or here.queued:
@@ -189,7 +190,7 @@ def atomic(snapshot=False):
         raise
     finally:
         here.begin, here.queued = None, []
-        connection.in_atomic_block = False
+        connection.in_atomic_block, connection.autocommit = False, True
         connection.savepoint_ids = []
     connection.run_and_clear_commit_hooks()
 

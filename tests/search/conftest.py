@@ -1,11 +1,11 @@
 """Resources in the database, indexed inline, for the tests of one module; rolled back after it."""
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
-from django.db import transaction
 
 from records.access import Everything
+from records.database import atomic
 from records.indexing.index import index_pending
 from records.resources.store import Write, write
 
@@ -18,11 +18,16 @@ def put(*resources):
     return done
 
 
+class Undo(Exception):
+    pass
+
+
 @contextmanager
 def undone():
-    with transaction.atomic():
+    """A transaction, or a savepoint in one, that leaves nothing."""
+    with suppress(Undo), atomic():
         yield
-        transaction.set_rollback(True)
+        raise Undo
 
 
 @pytest.fixture(scope="module")
