@@ -9,6 +9,8 @@ rules         the invariants of R4 as plain functions; with conformance_rules an
 invariants    which structure has which of them
 structure     one function for each structure: all of the above in one walk
 profiles      a resource against a profile: slices, fixed values, patterns
+models        the second opinion of fhir.resources
+write         `check`
 unchecked     what is left open
 conformance   `validate`
 """

@@ -3,37 +3,38 @@
 from records.errors import Issue
 
 from .findings import Finding
+from .models import second_opinion
 from .profiles import CORE, check_profile
 from .structure import check_resource
 from .unchecked import unchecked
 
 
-def validate(resource, profiles=(), mode: str | None = None, root: str | None = None) -> list[Issue]:
+def validate(resource, profiles=(), mode: str | None = None) -> list[Issue]:
     """Every problem by the base definitions, by each profile asked for, and by each known one the resource claims."""
     found = check_resource(resource)
-    root = root or (resource.get("resourceType") if isinstance(resource, dict) else None)
-    if not isinstance(root, str):
-        root = "Resource"
-    if not any(f.code in ("structure", "required") and f.severity == "error" for f in found):
+    # A profile speaks of elements: it can be walked when every object, array and value stands where it should.
+    if not any(f.code == "structure" for f in found):
+        faultless = not any(f.severity == "error" for f in found)
         found += claimed(resource, profiles)
         found += unchecked(resource)
+        found += second_opinion(resource) if faultless else []
     elif profiles:
         text = "the profiles are not checked: the structure must be right first"
         found.append(Finding("informational", text, "information"))
+    name = resource.get("resourceType") if isinstance(resource, dict) else None
     if mode == "update" and isinstance(resource, dict) and "id" not in resource:
         found.append(Finding("required", "an update needs the id of the resource", path=".id"))
-    return once(finding.issue(root) for finding in found)
+    issues = (finding.issue(name if isinstance(name, str) else "Resource") for finding in found)
+    return list(dict.fromkeys(issues))
 
 
 def claimed(resource: dict, asked) -> list[Finding]:
     """What the profiles say: asked for, or named in meta.profile."""
     found = []
-    named = resource.get("meta", {}).get("profile", ())
-    for url in dict.fromkeys([*asked, *(n for n in named if isinstance(n, str))]):
-        plain = url.partition("|")[0]
-        if plain == CORE + resource["resourceType"]:
+    for url in dict.fromkeys([*asked, *resource.get("meta", {}).get("profile", ())]):
+        if url is None or url == CORE + resource["resourceType"]:
             continue
-        said = check_profile(resource, plain)
+        said = check_profile(resource, url)
         if said is not None:
             found += said
         elif url in asked:
@@ -42,8 +43,3 @@ def claimed(resource: dict, asked) -> list[Finding]:
             text = f"the profile {url} is not known here and not checked"
             found.append(Finding("informational", text, "information", ".meta.profile"))
     return found
-
-
-def once(issues) -> list[Issue]:
-    """Each issue once, in order."""
-    return list(dict.fromkeys(issues))

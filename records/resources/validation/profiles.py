@@ -45,9 +45,11 @@ def tree(url: str) -> tuple[str, str, Node] | None:
         node = nodes[element["id"]] = Node(element)
         above, _, last = element["id"].rpartition(".")
         name, _, slice = last.partition(":")
-        if slice:
-            nodes[f"{above}.{name}" if above else name].slices[slice] = node
+        sliced = nodes.get(f"{above}.{name}")
+        if slice and sliced:
+            sliced.slices[slice] = node
         elif above:
+            # A slice name without a slicing is only a label (familymemberhistory-genetic).
             nodes[above].children[name] = node
     return profile["name"], profile["type"], nodes[profile["elements"][0]["id"]]
 
@@ -58,6 +60,7 @@ def check_profile(resource: dict, url: str) -> list[Finding] | None:
     if not found:
         return None
     name, type, root = found
+    # The one profile on a data type (ElementDefinition) fits no resource.
     if resource.get("resourceType") != type:
         return [Finding("structure", f"{name}: the profile is one of {type}", path=".resourceType")]
     findings = walk(root, resource, type, resource)
@@ -71,7 +74,7 @@ def check_profile(resource: dict, url: str) -> list[Finding] | None:
 
 def walk(node: Node, value, type: str, resource) -> list[Finding]:
     """One value against one node."""
-    found = [*values(node, value), *invariants(node, value, type, resource), *bound(node, value, type)]
+    found = [*values(node, value), *invariants(node, value, type, resource)]
     if value.__class__ is dict:
         if type == "Reference":
             found += pointed(node, value)
@@ -84,20 +87,21 @@ def element(node: Node, name: str, parent: dict, type: str, resource) -> list[Fi
     """The values of one element under its parent: how many, of which types, in which slices."""
     present = select(parent, type, name)
     plain = name.removesuffix("[x]")
-    found = counted(node.element, present, plain, base(type, name))
+    known = base(type, name)
+    found = counted(node.element, present, plain, known)
     allowed = {t["code"] for t in node.element["types"]}
     for step, value, own in present:
         if name.endswith("[x]") and own not in allowed:
             text = f"{own} is not allowed here; expected {' or '.join(sorted(allowed))}"
             found.append(Finding("structure", text, path=step))
         else:
-            found += lift(None, walk(node, value, own, resource), step)
+            found += lift(None, walk(node, value, own, resource) + bound(node, value, own, known), step)
     if node.slices:
-        found += sliced(node, present, plain, resource)
+        found += sliced(node, present, plain, known, resource)
     return found
 
 
-def sliced(node: Node, present, plain, resource) -> list[Finding]:
+def sliced(node: Node, present, plain, known, resource) -> list[Finding]:
     """Each value belongs to the first slice it matches; slices have their own cardinality and content."""
     discriminators = node.element.get("slicing", {}).get("discriminator", ())
     blind = [d for d in discriminators if d["type"] == "profile" or "resolve()" in d["path"]]
@@ -112,7 +116,7 @@ def sliced(node: Node, present, plain, resource) -> list[Finding]:
         slice = node.slices[name]
         found += counted(slice.element, items, plain, None, f" in the slice {name}")
         for step, value, own in items:
-            found += lift(None, walk(slice, value, own, resource), step)
+            found += lift(None, walk(slice, value, own, resource) + bound(slice, value, own, known), step)
     by_type = all(d["type"] == "type" for d in discriminators)
     # Slices by type in these snapshots name only the types they say more about: the list of types closes them.
     if node.element["slicing"].get("rules") == "closed" and not by_type:
@@ -199,10 +203,13 @@ def invariants(node: Node, value, type: str, resource) -> list[Finding]:
     return found
 
 
-def bound(node: Node, value, type: str) -> list[Finding]:
-    """A required binding; one that cannot be enumerated is named."""
+def bound(node: Node, value, type: str, known) -> list[Finding]:
+    """A required binding that the base type has not; one that cannot be enumerated is named."""
     strength, url = node.element.get("binding", (None, None))
-    if strength != "required" or type not in MAKERS or value is None:
+    if strength != "required" or type not in MAKERS or value is None or known.binding == (strength, url):
+        return []
+    # Where a choice offers Quantity and string, the binding means the Quantity.
+    if known.choice and type == "string":
         return []
     if valuesets.codes(url) is None:
         return [Finding("informational", f"the codes of {url} cannot be enumerated here", "information")]
