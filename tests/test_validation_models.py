@@ -1,6 +1,7 @@
-"""The models of fhir.resources, an independent reading of the same definitions, find nothing that the checker lets pass."""
+"""The models of fhir.resources, another reading of the definitions, find nothing that the checker lets pass."""
 
 import copy
+import gzip
 import random
 from decimal import Decimal
 
@@ -16,8 +17,6 @@ JUNK = [None, True, 0, -1, Decimal("1.50"), "", "x", " a", "2020-02-30", "2020",
 
 
 def official():
-    import gzip
-
     for path in files("examples"):
         yield from map(parsed, gzip.decompress(path.read_bytes()).splitlines())
 
