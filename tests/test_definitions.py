@@ -1,11 +1,16 @@
 """The shipped definitions say what HL7's bundles say."""
 
+import gzip
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from records.definitions import compartments, profiles, structures, valuesets
+from records.definitions.build import build
+from records.definitions.lines import FOLDER
 from records.definitions.parameters import search_parameter_definitions
 
 VALUESET = "http://hl7.org/fhir/ValueSet/"
@@ -94,6 +99,15 @@ def test_parameters_compartments_profiles():
     assert compartments.compartment("Nonsense") == {}
     assert len(profiles.profile_urls()) == 44
     assert profiles.profile("http://hl7.org/fhir/StructureDefinition/bp")["type"] == "Observation"
+
+
+def test_the_shipped_files_are_what_the_build_derives(tmp_path):
+    spec = Path(__file__).parents[2] / "shared" / "spec" / "r4"
+    if not spec.exists() and not os.environ.get("CI"):
+        pytest.skip("../shared/spec/r4 is not there")
+    build(spec, tmp_path)
+    derived = {path.name: gzip.decompress(path.read_bytes()) for path in tmp_path.iterdir()}
+    assert derived == {path.name: gzip.decompress(path.read_bytes()) for path in FOLDER.iterdir()}
 
 
 def test_a_process_starts_without_parsing_the_definitions():

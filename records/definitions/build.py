@@ -27,11 +27,11 @@ def resources(spec: Path, *files: str):
             yield from (entry["resource"] for entry in json.load(stream)["entry"])
 
 
-def write(file: str, definitions: dict) -> None:
+def write(folder: Path, file: str, definitions: dict) -> None:
     """One line a definition; no time stamp, so that the same input gives the same bytes."""
     text = "".join(f"{name}\t{json.dumps(body, separators=(',', ':'))}\n" for name, body in definitions.items())
-    FOLDER.mkdir(exist_ok=True)
-    (FOLDER / f"{file}.json.gz").write_bytes(gzip.compress(text.encode(), 9, mtime=0))
+    folder.mkdir(exist_ok=True)
+    (folder / f"{file}.json.gz").write_bytes(gzip.compress(text.encode(), 9, mtime=0))
 
 
 def last(url: str) -> str:
@@ -137,17 +137,18 @@ def profile(given: dict) -> dict:
     }
 
 
-def build(spec: Path) -> None:
+def build(spec: Path, folder: Path = FOLDER) -> None:
     base = [
         r
         for r in resources(spec, "profiles-types", "profiles-resources")
         if r["resourceType"] == "StructureDefinition" and r["kind"] != "logical"
     ]
-    write("structures", {r["name"]: structure(r) for r in base})
+    write(folder, "structures", {r["name"]: structure(r) for r in base})
     profiles = [r for r in resources(spec, "profiles-others") if r["resourceType"] == "StructureDefinition"]
-    write("profiles", {r["url"]: profile(r) for r in profiles})
+    write(folder, "profiles", {r["url"]: profile(r) for r in profiles})
     unwanted = {"text", "extension", "contact", "xpath", "xpathUsage", "resourceType"}
     write(
+        folder,
         "search-parameters",
         {r["url"]: {k: v for k, v in r.items() if k not in unwanted} for r in resources(spec, "search-parameters")},
     )
@@ -155,7 +156,7 @@ def build(spec: Path) -> None:
     for code in COMPARTMENTS:
         given = json.loads((spec / f"compartmentdefinition-{code}.json").read_text())
         compartments[given["code"]] = {r["code"]: r["param"] for r in given["resource"] if r.get("param")}
-    write("compartments", compartments)
+    write(folder, "compartments", compartments)
     terminology = Terminology(resources(spec, "valuesets", "v3-codesystems", "v2-tables"))
     bound = {
         e["binding"]["valueSet"].partition("|")[0]
@@ -164,8 +165,8 @@ def build(spec: Path) -> None:
         if e.get("binding", {}).get("strength") == "required" and e["binding"].get("valueSet")
     }
     expansions = {url: terminology.expand(url) for url in terminology.valuesets}
-    write("valuesets-required", {url: e for url, e in expansions.items() if url in bound})
-    write("valuesets-other", {url: e for url, e in expansions.items() if url not in bound})
+    write(folder, "valuesets-required", {url: e for url, e in expansions.items() if url in bound})
+    write(folder, "valuesets-other", {url: e for url, e in expansions.items() if url not in bound})
 
 
 if __name__ == "__main__":
