@@ -11,6 +11,13 @@ request_id = contextvars.ContextVar("request_id", default=None)
 OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "request", "response"}
 
 
+class Faults:
+    """Of Django's own request lines only those of an exception: an answer of 503 is an answer, logged as such."""
+
+    def filter(self, record):
+        return bool(record.exc_info)
+
+
 class JSONLines(logging.Formatter):
     """`log.info("served", extra={"status": 200})` -> {"time": ..., "event": "served", "status": 200}."""
 

@@ -25,8 +25,8 @@ class Channel(filesystem.Channel):
         return self._made("control")
 
     def _made(self, name):
-        folder = self.folder / name
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for folder in (self.folder, self.folder / name):  # `parents` would leave the upper one open
+            folder.mkdir(mode=0o700, exist_ok=True)
         return folder
 
     def _messages(self, queue):

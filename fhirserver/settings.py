@@ -187,10 +187,11 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"json": {"()": "fhirserver.logs.JSONLines"}},
+    "filters": {"faults": {"()": "fhirserver.logs.Faults"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
     "root": {"handlers": ["stderr"], "level": text("FHIRSERVER_LOG_LEVEL")},
     "loggers": {
-        "django.request": {"level": "ERROR"},
+        "django.request": {"filters": ["faults"]},
         "django.security.DisallowedHost": {"level": "CRITICAL"},  # a client's mistake, answered with 400
     },
 }
