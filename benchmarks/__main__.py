@@ -64,7 +64,8 @@ def main(arguments=None):
     where.parent.mkdir(parents=True, exist_ok=True)
     where.write_text(json.dumps(result, indent=1))
     print(f"written to {where}")
-    failed = any(said["errors"] for server in result["summary"].values() for said in server.values())
+    ours = next(iter(result["summary"].values()))
+    failed = any(said["errors"] for said in ours.values())
     return 1 if failed else 0
 
 

@@ -11,6 +11,7 @@ from .work import Known
 PATIENTS = 400
 SAMPLED = ("Observation", "Encounter", "Condition", "Immunization", "MedicationStatement", "DiagnosticReport")
 PER_TYPE = 500
+CODES = 5
 
 
 class Refused(RuntimeError):
@@ -76,16 +77,23 @@ def known(target, created=()):
     )
 
 
-def expected(templates, repeat):
-    """query -> how many more a search must find after the load."""
+def expected(templates, copies):
+    """query -> how many more a search must find when so many copies of each template were loaded."""
     more = collections.Counter()
     codes = collections.Counter()
-    for template in templates:
+    for n, template in enumerate(templates):
         for kind, number in template.types.items():
-            more[kind] += number * repeat
+            more[kind] += number * copies[n]
         for code, number in template.codes.items():
-            codes[f"Observation?code={quote(code)}"] += number * repeat
-    return dict(more) | dict(codes.most_common(5))
+            codes[f"Observation?code={quote(code)}"] += number * copies[n]
+    return dict(more) | dict(codes)
+
+
+def watched(templates):
+    """The queries that a load is watched by: every type, and the commonest codes of Observation."""
+    once = expected(templates, [1] * len(templates))
+    codes = sorted((query for query in once if "?" in query), key=once.get, reverse=True)
+    return [query for query in once if "?" not in query] + codes[:CODES]
 
 
 def counts(target, queries):
@@ -93,7 +101,7 @@ def counts(target, queries):
     return {query: asker.count(query) for query in queries}
 
 
-def searchable_after(target, before, more, limit=120.0):
+def searchable_after(target, before, more, limit=60.0):
     """Seconds until every count has grown by what was loaded, and the counts that had not when time ran out."""
     asker, began = Asker(target), time.monotonic()
     missing = dict(more)

@@ -4,6 +4,7 @@ In the open loop a latency counts from the moment the request was due, not from 
 server that stalls is charged for everybody who waited.
 """
 
+import collections
 import multiprocessing
 import random
 import time
@@ -56,6 +57,7 @@ def run(target, work, clients=4, duration=None, rate=None, seed=0):
         cpu=processes.cpu(target.pid) - cpu if target.pid else None,
         peak=peak,
         unsent=sum(r["unsent"] for r in answers),
+        pieces=sum((r["pieces"] for r in answers), collections.Counter()),
     )
 
 
@@ -81,7 +83,7 @@ def _due(client, clients, rate):
 
 def _loop(connection, jobs, job, duration, schedule):
     """Send job after job until the work or the time is over."""
-    clock, tallies, found, unsent = time.monotonic, {}, [], 0
+    clock, tallies, found, unsent, pieces = time.monotonic, {}, [], 0, collections.Counter()
     deadline = clock() + duration if duration else float("inf")
     while job is not None:
         if schedule:
@@ -106,6 +108,7 @@ def _loop(connection, jobs, job, duration, schedule):
         tally.seconds.append(clock() - due)
         if answer.status in job.expect:
             tally.resources += job.resources
+            pieces[job.piece] += 1
             if job.harvest:
                 found += job.harvest(answer)
         else:
@@ -117,4 +120,4 @@ def _loop(connection, jobs, job, duration, schedule):
         except StopIteration:
             break
     connection.close()
-    return {"tallies": tallies, "found": found, "unsent": unsent, "ended": clock()}
+    return {"tallies": tallies, "found": found, "unsent": unsent, "pieces": pieces, "ended": clock()}

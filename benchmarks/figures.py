@@ -1,6 +1,7 @@
 """Latencies and counts of a piece of work, and what is said of them."""
 
 from array import array
+from collections import Counter
 from dataclasses import dataclass, field
 
 
@@ -36,6 +37,7 @@ class Round:
     found: list  # (type, id) that the server made
     cpu: float | None = None  # CPU seconds of the server's processes
     peak: int | None = None  # bytes of PSS
+    pieces: Counter = field(default_factory=Counter)  # how often each piece of the work succeeded
     unsent: int = 0  # arrivals of an open loop that the clients did not get to send
 
     def figures(self):

@@ -90,9 +90,9 @@ def pieces(scenarios):
 
 def load(target, templates, plan, n):
     """One load, then the wait until search finds all of it."""
-    more = discover.expected(templates, plan.repeat)
-    before = discover.counts(target, more)
+    before = discover.counts(target, discover.watched(templates))
     loaded = drive.run(target, work.load(templates, plan.repeat, Turns()), plan.clients, seed=n)
+    more = {query: number for query, number in discover.expected(templates, loaded.pieces).items() if query in before}
     seconds, missing = discover.searchable_after(target, before, more)
     said = loaded.figures()
     said["searchable_after_s"] = seconds

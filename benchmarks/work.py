@@ -19,6 +19,7 @@ class Job(NamedTuple):
     expect: tuple = (200,)
     resources: int = 0  # resources written when it succeeds
     harvest: Callable | None = None  # answer -> [(type, id)]
+    piece: object = None  # what of the work it is; successes are counted by it
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ def load(templates, repeat, take):
         while (turn := take()) < len(templates) * repeat:
             template = templates[turn % len(templates)]
             raw = target.encode("POST", "", template.fresh(), [("Prefer", "return=minimal")])
-            yield Job("transaction", raw, (200,), template.entries, created)
+            yield Job("transaction", raw, (200,), template.entries, created, turn % len(templates))
 
     return jobs
 

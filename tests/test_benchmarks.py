@@ -129,7 +129,7 @@ def test_a_template_makes_fresh_ids_and_keeps_references():
     assert one["entry"][2] == tree["entry"][2]
     assert made.entries == 3 and made.types == {"Patient": 1, "Observation": 1}
     assert made.codes == {"http://loinc.org|8302-2": 1}
-    expected = discover.expected([made], repeat=3)
+    expected = discover.expected([made], {0: 3})
     assert expected == {"Patient": 3, "Observation": 3, "Observation?code=http%3A//loinc.org%7C8302-2": 3}
 
 
@@ -197,6 +197,7 @@ def test_load_shares_the_bundles_among_clients_and_harvests_ids():
     with server(lambda *_: answer) as (target, seen):
         done = drive.run(target, work.load(made, 3, run.Turns()), clients=3)
     assert len(seen) == 12 and done.tallies["transaction"].resources == 3 * sum(t.entries for t in made)
+    assert done.pieces == {0: 3, 1: 3, 2: 3, 3: 3}
     assert set(done.found) == {("Patient", "abc"), ("Observation", "d-1")} and len(done.found) == 24
 
 
