@@ -2,7 +2,9 @@
 
 from .loading.models import LoadedInput, LoadedRange  # noqa: F401
 from .resources.models import Compartment, Pending, Resource, Version  # noqa: F401
+from .search.types.composite import Composite  # noqa: F401
 from .search.types.date import Date  # noqa: F401
+from .search.types.quantity import Quantity  # noqa: F401
 from .search.types.reference import Reference  # noqa: F401
 from .search.types.string import String  # noqa: F401
 from .search.types.token import Concept, Token  # noqa: F401

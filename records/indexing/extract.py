@@ -32,7 +32,7 @@ def is_identity(param):
 
 
 def _run(plan, resource, type):
-    rows = Rows()
+    rows = Rows(resource)
     present = resource.keys()
     for roots, walk, param in plan:
         if roots is None or not roots.isdisjoint(present):

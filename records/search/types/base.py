@@ -24,15 +24,16 @@ class IndexRow(models.Model):
 class Rows:
     """The index rows of one resource: a set for each table, so that nothing is there twice."""
 
-    __slots__ = ("composite", "concept", "date", "number", "quantity", "reference", "string", "token", "uri")
+    TABLES = ("token", "reference", "date", "string", "uri", "quantity", "composite", "concept")
+    __slots__ = (*TABLES, "resource")
 
-    def __init__(self):
-        self.token, self.reference, self.concept = set(), set(), set()
-        self.date, self.number, self.quantity, self.composite = set(), set(), set(), set()
-        self.string, self.uri = set(), set()
+    def __init__(self, resource=None):
+        self.resource = resource
+        self.token, self.reference, self.date, self.string = set(), set(), set(), set()
+        self.uri, self.quantity, self.composite, self.concept = set(), set(), set(), set()
 
     def tables(self):
-        return {name: getattr(self, name) for name in self.__slots__}
+        return {name: getattr(self, name) for name in self.TABLES}
 
     def __eq__(self, other):
         return isinstance(other, Rows) and self.tables() == other.tables()

@@ -62,6 +62,9 @@ def coded(type, code, system, value):
 uncached = coded.__wrapped__
 
 
+implied = lru_cache(4096)(valuesets.system_of)
+
+
 @lru_cache(4096)
 def known_as(type, code, text):
     """A text folded, and the key of the token rows that are known by it."""
@@ -155,16 +158,18 @@ class TokenType(SearchType):
 
     def _code(self, param, route):
         type, code, number = param.type, param.code, param.key
-        strength, url = route.binding or (None, None)
-        system_of = lru_cache(1024)(lambda value: valuesets.system_of(url, value) if strength == "required" else None)
 
         def emit(value, rows):
-            found = coded(type, code, system_of(value), value)
+            found = coded(type, code, self.system(route, value), value)
             for key in found:
                 rows.token.add((key, number))
             rows.concept.add((number, found[0], value, ""))
 
         return emit
+
+    def system(self, route, value):
+        """The code system that the binding of a `code` implies. (search.html#token)"""
+        return implied(route.binding[1], value) if route.binding and route.binding[0] == "required" else None
 
     def _boolean(self, param, route):
         type, code, number = param.type, param.code, param.key

@@ -1,0 +1,226 @@
+"""composite: several parameters of the same element at once, `code$gt5`. (search.html#composite)
+
+One row for each group and each way to name its codes: `key` is the hash of all that is compared for equality; the
+first thing that is ordered lies in [low, high], a quantity's base units in [unit_low, unit_high], a second ordered
+thing in [low2, high2], a string in `folded`.
+"""
+
+from functools import cache
+from itertools import product
+
+from django.db import models
+
+from records import keys
+from records.fhirpath import plain
+from records.fhirpath.times import INTERVALS
+from records.sql import SQL, all_of, any_of
+
+from .. import parameters, ucum
+from ..ranges import condition
+from . import date, quantity
+from .base import TYPES, IndexRow, Match, SearchType, invalid, search_type, split, unescape
+from .folding import fold
+from .quantity import Numeric
+from .reference import targets
+from .string import LAST, PREFIX
+from .token import SPECIAL, coded
+
+RESOURCE = "%resource."
+EQUAL = ("token", "reference", "uri")
+
+
+class Composite(IndexRow):
+    pk = models.CompositePrimaryKey("resource", "param", "n")
+    param = models.BigIntegerField()
+    n = models.SmallIntegerField()
+    key = models.BigIntegerField()
+    low = Numeric(null=True)
+    high = Numeric(null=True)
+    unit = models.BigIntegerField(null=True)
+    unit_low = Numeric(null=True)
+    unit_high = Numeric(null=True)
+    low2 = Numeric(null=True)
+    high2 = Numeric(null=True)
+    folded = models.TextField(null=True, db_collation="C")
+
+    class Meta:
+        db_table = "composite"
+        indexes = [models.Index(fields=["key", "low", "resource"], name="composite_low")]
+
+
+class Component:
+    """One part of a composite: the parameter it is compared as, and where its values are in the group."""
+
+    def __init__(self, param, definition, expression):
+        self.param = parameters.by_url(param.type, definition)
+        self.of_resource = expression.startswith(RESOURCE)
+        self.expression = expression.removeprefix(RESOURCE)
+        self.kind = self.param.kind
+
+    def walker(self, type):
+        """Function (item, found) that adds (value, data type, Route)."""
+        routes = plain.routes(self.expression, type)
+        return plain.walker(routes, lambda route: lambda item, found: found.append((item, route)))
+
+
+@cache
+def components(type, code, version):
+    param = parameters.parameter(type, code)
+    return tuple(Component(param, *given) for given in param.components)
+
+
+def parts_of(param):
+    return components(param.type, param.code, parameters.version())
+
+
+@search_type
+class CompositeType(SearchType):
+    kind = "composite"
+    table = "composite"
+
+    # write side
+
+    def emitter(self, param, route):
+        """For items of a group: the resource itself, or a repeating element."""
+        parts = [(part, part.walker(param.type if part.of_resource else route.type)) for part in parts_of(param)]
+
+        def emit(group, rows):
+            texts, spans, folded = [], [], [None]
+            for part, walk in parts:
+                found = []
+                walk(rows.resource if part.of_resource else group, found)
+                if part.kind in EQUAL:
+                    texts.append({k for item, r in found for k in equal_to(part.param, item, r)})
+                    if not texts[-1]:
+                        return
+                elif part.kind == "string":
+                    folded = [fold(item) for item, r in found if r.type in ("string", "markdown")]
+                    if not folded:
+                        return
+                else:
+                    spans.append([s for item, r in found if (s := span(part, item, r.type))])
+                    if not spans[-1]:
+                        return
+            for chosen in product(*texts):
+                key = keys.key(param.type, param.code, *chosen)
+                for first in spans[0] if spans else [(None,) * 5]:
+                    for second in spans[1] if len(spans) > 1 else [(None,) * 5]:
+                        for text in folded:
+                            rows.composite.add((param.key, key, *first, *second[:2], text))
+
+        return emit
+
+    # read side
+
+    def match(self, param, texts):
+        found = any_of(self._one(param, text) for text in texts)
+        return Match("composite", SQL("i.param = %s", (param.key,)) & found)
+
+    def _one(self, param, text):
+        parts = parts_of(param)
+        given = split(text, "$")
+        if len(given) != len(parts):
+            raise invalid(
+                param, text, f"expected {len(parts)} values between $: {'$'.join(p.param.code for p in parts)}"
+            )
+        chosen, conditions, spans = [], [], 0
+        for part, value in zip(parts, given, strict=True):
+            if part.kind in EQUAL:
+                chosen.append(asked_equal(part.param, value))
+            elif part.kind == "string":
+                head = fold(unescape(value))[:PREFIX]
+                conditions.append(SQL("i.folded >= %s AND i.folded < %s", (head, head + LAST)))
+            else:
+                conditions.append(in_span(part, value, spans))
+                spans += 1
+        found = [keys.key(param.type, param.code, *names) for names in product(*chosen)]
+        return all_of([SQL("i.key = ANY(%s)", (found,)), *conditions])
+
+
+# what is compared for equality, as texts that go into the key
+
+
+def equal_to(param, item, route):
+    """The texts by which a code or reference of a group may be asked for."""
+    match route.type:
+        case "CodeableConcept":
+            return [k for coding in item.get("coding", ()) for k in codes(coding.get("system"), coding.get("code"))]
+        case "Coding":
+            return codes(item.get("system"), item.get("code"))
+        case "code" | "string" | "uri":
+            return codes(TYPES["token"].system(route, item), item)
+        case "boolean":
+            return codes(SPECIAL, "true" if item else "false")
+        case "Reference":
+            return [str(t) for t in targets(item["reference"])] if "reference" in item else []
+    return []
+
+
+def codes(system, code):
+    return [] if code is None else [str(k) for k in without_system_alone(coded("", "", system, code), system)]
+
+
+def without_system_alone(found, system):
+    return found[:2] + found[3:] if system else found
+
+
+def asked_equal(param, text):
+    kind = TYPES[param.kind]
+    if param.kind == "reference":
+        return [str(t) for t in kind.identities(param, text)]
+    return [str(k) for k in kind.keys(_Bare, text)]
+
+
+class _Bare:
+    """The codes of a composite are hashed by themselves; the parameter is in the key of the row."""
+
+    type = code = ""
+    kind = "token"
+
+
+# what is ordered
+
+
+def span(part, item, type):
+    """(low, high, unit, low in base units, high in base units) of a value."""
+    if part.kind == "date":
+        found = INTERVALS[type](item) if type in INTERVALS else None
+        return found and (*found, None, None, None)
+    if part.kind == "number":
+        return (item, item, None, None, None)
+    found = quantity.limits_of(item, type) if type in TYPES["quantity"].types else None
+    if not found:
+        return None
+    low, high, system, code, unit = found
+    base, known, named = quantity.unit_keys("", "", system, code, unit)
+    if known:
+        return (
+            low,
+            high,
+            base,
+            known.canonical(low) if low.is_finite() else low,
+            (known.canonical(high) if high.is_finite() else high),
+        )
+    return low, high, named[-1] if named else None, low, high
+
+
+def in_span(part, text, n):
+    low, high = ("i.low", "i.high") if n == 0 else ("i.low2", "i.high2")
+    if part.kind == "date":
+        prefix, a, b = date.limits(part.param, text)
+        return condition(prefix, a, b, low, high)
+    if part.kind == "number":
+        return condition(*quantity.number(part.param, unescape(text)), low, high)
+    parts = [unescape(p) for p in split(text, "|")]
+    if len(parts) not in (1, 3):
+        raise invalid(part.param, text, "expected number or number|system|code")
+    prefix, a, b = quantity.number(part.param, parts[0])
+    if len(parts) == 1 or not parts[2]:
+        return condition(prefix, a, b, low, high)
+    asked = TYPES["quantity"].asked(_Bare, parts, a, b)
+    return any_of(
+        SQL("i.unit = %s", (unit,)) & condition(prefix, a, b, "i.unit_low", "i.unit_high") for unit, a, b in asked
+    )
+
+
+__all__ = ["Composite", "ucum"]
