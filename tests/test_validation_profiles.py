@@ -52,6 +52,14 @@ def test_what_cannot_be_checked_is_named():
     ]
 
 
+def test_a_contained_subject_is_no_fault():
+    resource = TABLE["resources"]["bp"] | {
+        "contained": [{"resourceType": "Patient", "id": "p"}],
+        "subject": {"reference": "#p"},
+    }
+    assert [i for i in validate(resource, [BP]) if i.severity == "error"] == []
+
+
 def test_modes():
     assert [i.expression for i in validate({"resourceType": "Patient"}, mode="update")] == ["Patient.id"]
     assert validate({"resourceType": "Patient"}, mode="create") == []

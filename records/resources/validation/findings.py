@@ -10,10 +10,11 @@ from records.errors import Issue
 class Finding:
     """A problem with its path as known so far; or, with `local`, a fragment `#local` that somebody must resolve."""
 
-    __slots__ = ("code", "local", "path", "severity", "text")
+    __slots__ = ("allowed", "code", "local", "path", "severity", "text")
 
-    def __init__(self, code, text, severity="error", path="", local=None):
-        self.code, self.text, self.severity, self.path, self.local = code, text, severity, path, local
+    def __init__(self, code, text, severity="error", path="", local=None, allowed=()):
+        self.code, self.text, self.severity, self.path = code, text, severity, path
+        self.local, self.allowed = local, allowed  # the types that the fragment may name
 
     def issue(self, root: str) -> Issue:
         return Issue(self.severity, self.code, self.text, root + self.path)

@@ -222,7 +222,8 @@ def pointed(node: Node, value: dict) -> list[Finding]:
     types = {n if is_resource_type(n) else (profiles.profile(CORE + n) or {}).get("type") for n in names}
     if not names or None in types:
         return []
-    found = targets(tuple(sorted(types)))(value, None, 0) or []
+    # A fragment was resolved with the structure.
+    found = [f for f in targets(tuple(sorted(types)))(value, None, 0) or () if f.local is None]
     further = [n for n in names if not is_resource_type(n)]
     if further and "reference" in value:
         text = f"whether the target keeps to {' or '.join(further)} is not checked"

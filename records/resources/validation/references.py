@@ -46,8 +46,11 @@ def targets(allowed: tuple[str, ...]):
                 text = f"{excerpt(reference)} is no literal reference; expected Type/id, a URL, urn: or #id"
                 found = [Finding("value", text, path=".reference")]
             elif type and known and type not in known:
-                found = [Finding("value", f"a reference to {type} is not allowed here; expected {sentence}")]
-                found[0].path = ".reference"
+                text = f"a reference to {type} is not allowed here; expected {sentence}"
+                found = [Finding("value", text, path=".reference")]
+            elif reference[0] == "#" and known:
+                text = f"{excerpt(reference)} is of a type not allowed here; expected {sentence}"
+                found = [Finding("value", text, path=".reference", local=reference[1:], allowed=known)]
         type = value.get("type")
         # Reference.type is a URI: relative ones are names of FHIR types. (references-definitions.html#Reference.type)
         if type.__class__ is str and known and type not in known and is_resource_type(type):

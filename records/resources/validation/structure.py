@@ -75,17 +75,14 @@ def single(element: Element):
     if element.type == "Resource":
         return contained_resource if element.key == "contained" else whole_resource
     one = type_check(element.type)
-    bound = binding(element)
-    extra = [(h, c, p) for h, c, p in element_rules(element)]
-    if element.type == "Reference" and element.targets:
+    bound, extra = binding(element), element_rules(element)
+    if element.type == "Reference":
         one = both(one, targets(element.targets))
-    elif element.type == "Reference":
-        one = both(one, targets(()))
     if bound and element.type in PRIMITIVES:
         one = either(bound, one)
     elif bound:
         one = both(one, bound)
-    return ruled(one, tuple(extra)) if extra else one
+    return ruled(one, extra) if extra else one
 
 
 def both(one, more):
@@ -173,10 +170,7 @@ def sibling(element: Element):
     one = type_check(element.type, extension=True)
     key = element.key
 
-    def check_single(value, parent, depth):
-        return one(value, parent, depth)
-
-    def check_array(values, parent, depth):
+    def check(values, parent, depth):
         if values.__class__ is not list:
             return [Finding("structure", f"{kind(values)} where an array is expected")]
         if not values:
@@ -194,7 +188,7 @@ def sibling(element: Element):
                 found = add(found, "structure", "null without a value beside it", f"[{index}]")
         return found
 
-    return check_array if element.many else check_single
+    return check if element.many else one
 
 
 # --- types
@@ -296,6 +290,14 @@ def contained_resource(value, parent, depth):
     return any_resource(value, parent, depth)
 
 
+def unresolved(fragment: Finding, contained) -> bool:
+    """No contained resource has the id, or one of another type than the reference allows; `#` is the container."""
+    types = [c.get("resourceType") for c in contained if c.__class__ is dict and c.get("id") == fragment.local]
+    if fragment.allowed:
+        return bool(types) and is_resource_type(types[0]) and types[0] not in fragment.allowed
+    return fragment.code == "invariant" and bool(fragment.local) and not types
+
+
 def whole_resource(value, parent, depth):
     """A resource whose fragments are resolved in itself: ref-1 and dom-3. (references.html#contained)"""
     found = any_resource(value, parent, depth)
@@ -306,7 +308,7 @@ def whole_resource(value, parent, depth):
     ids = [c.get("id") if c.__class__ is dict else None for c in contained]
     fragments = [f for f in found or () if f.local is not None]
     found = [f for f in found or () if f.local is None]
-    found += [f for f in fragments if f.code == "invariant" and f.local and f.local not in ids]
+    found += [f for f in fragments if unresolved(f, contained)]
     named = [f.local for f in fragments]
     for index, id in enumerate(ids):
         container = f".contained[{index}]."
