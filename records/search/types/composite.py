@@ -5,6 +5,7 @@ first thing that is ordered lies in [low, high], a quantity's base units in [uni
 thing in [low2, high2], a string in `folded`.
 """
 
+from decimal import Decimal
 from functools import cache
 from itertools import product
 
@@ -15,7 +16,7 @@ from records.fhirpath import plain
 from records.fhirpath.times import INTERVALS
 from records.sql import SQL, all_of, any_of
 
-from .. import parameters, ucum
+from .. import parameters
 from ..ranges import condition
 from . import date, quantity
 from .base import TYPES, IndexRow, Match, SearchType, invalid, search_type, split, unescape
@@ -120,9 +121,8 @@ class CompositeType(SearchType):
         parts = parts_of(param)
         given = split(text, "$")
         if len(given) != len(parts):
-            raise invalid(
-                param, text, f"expected {len(parts)} values between $: {'$'.join(p.param.code for p in parts)}"
-            )
+            names = "$".join(part.param.code for part in parts)
+            raise invalid(param, text, f"expected {len(parts)} values between $: {names}")
         chosen, conditions, spans = [], [], 0
         for part, value in zip(parts, given, strict=True):
             if part.kind in EQUAL:
@@ -185,22 +185,16 @@ def span(part, item, type):
     """(low, high, unit, low in base units, high in base units) of a value."""
     if part.kind == "date":
         found = INTERVALS[type](item) if type in INTERVALS else None
-        return found and (*found, None, None, None)
+        return found and (*map(Decimal, found), None, None, None)
     if part.kind == "number":
-        return (item, item, None, None, None)
+        return (Decimal(item), Decimal(item), None, None, None)
     found = quantity.limits_of(item, type) if type in TYPES["quantity"].types else None
     if not found:
         return None
     low, high, system, code, unit = found
     base, known, named = quantity.unit_keys("", "", system, code, unit)
     if known:
-        return (
-            low,
-            high,
-            base,
-            known.canonical(low) if low.is_finite() else low,
-            (known.canonical(high) if high.is_finite() else high),
-        )
+        return low, high, base, *quantity.in_base(known, low, high)
     return low, high, named[-1] if named else None, low, high
 
 
@@ -221,6 +215,3 @@ def in_span(part, text, n):
     return any_of(
         SQL("i.unit = %s", (unit,)) & condition(prefix, a, b, "i.unit_low", "i.unit_high") for unit, a, b in asked
     )
-
-
-__all__ = ["Composite", "ucum"]
