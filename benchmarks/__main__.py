@@ -1,4 +1,4 @@
-"""python -m benchmarks run --base URL ... | python -m benchmarks bench"""
+"""python -m benchmarks run --base URL ... | python -m benchmarks bench | python -m benchmarks people N DIR"""
 
 import argparse
 import json
@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from . import report, run
+from . import bundles, report, run
 from .connection import Target
 
 
@@ -24,6 +24,10 @@ def parse(arguments):
     one.add_argument("--vs-name", default="other")
     both = commands.add_parser("bench", help="start this server and sekmet on empty data and compare them")
     both.add_argument("--alone", action="store_true", help="this server only")
+    many = commands.add_parser("people", help="write the synthetic population as files for `manage.py load`")
+    many.add_argument("count", type=int, help="how many people, a transaction Bundle each")
+    many.add_argument("folder", type=Path)
+    many.add_argument("--seed", type=int, default=1)
     for command in (one, both):
         command.add_argument("--scenario", default="all", help="load,read,search,crud or all")
         command.add_argument("--clients", type=int, default=4)
@@ -48,6 +52,10 @@ def plan(options):
 
 def main(arguments=None):
     options = parse(arguments)
+    if options.command == "people":
+        written = bundles.write(options.count, options.folder, options.seed)
+        print(f"{options.count:,} people, {written:,} entries in {options.folder}")
+        return 0
     todo = plan(options)
     if options.command == "bench":
         from . import peers

@@ -87,6 +87,20 @@ def population(count, seed=1):
     return [template(f"person-{n}", dump(bundle)) for n, bundle in enumerate(people(count, seed))]
 
 
+def write(count, folder, seed):
+    """The population as gzip files, a transaction each, a thousand in a folder; how many entries."""
+    from records.formats.json import dump
+    from records.population import people
+
+    entries = 0
+    for n, bundle in enumerate(people(count, seed)):
+        inside = folder / f"{n // 1000:04d}"
+        inside.mkdir(parents=True, exist_ok=True)
+        (inside / f"{n:07d}.json.gz").write_bytes(gzip.compress(dump(bundle), 1))
+        entries += len(bundle["entry"])
+    return entries
+
+
 def sources(text, turn=0):
     """Templates named on the command line, a folder or population:N; people of the population are new in each turn."""
     kind, _, count = text.partition(":")

@@ -57,6 +57,7 @@ def run(target, work, clients=4, duration=None, rate=None, seed=0):
         cpu=processes.cpu(target.pid) - cpu if target.pid else None,
         peak=peak,
         unsent=sum(r["unsent"] for r in answers),
+        client_cpu=sum(r["cpu"] for r in answers),
         pieces=sum((r["pieces"] for r in answers), collections.Counter()),
     )
 
@@ -84,6 +85,7 @@ def _due(client, clients, rate):
 def _loop(connection, jobs, job, duration, schedule):
     """Send job after job until the work or the time is over."""
     clock, tallies, found, unsent, pieces = time.monotonic, {}, [], 0, collections.Counter()
+    used = time.process_time()
     deadline = clock() + duration if duration else float("inf")
     while job is not None:
         if schedule:
@@ -120,4 +122,11 @@ def _loop(connection, jobs, job, duration, schedule):
         except StopIteration:
             break
     connection.close()
-    return {"tallies": tallies, "found": found, "unsent": unsent, "pieces": pieces, "ended": clock()}
+    return {
+        "tallies": tallies,
+        "found": found,
+        "unsent": unsent,
+        "pieces": pieces,
+        "ended": clock(),
+        "cpu": time.process_time() - used,
+    }

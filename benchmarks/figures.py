@@ -36,6 +36,7 @@ class Round:
     tallies: dict  # label -> Tally
     found: list  # (type, id) that the server made
     cpu: float | None = None  # CPU seconds of the server's processes
+    client_cpu: float = 0.0  # and of the clients, which share the machine with it
     peak: int | None = None  # bytes of PSS
     pieces: Counter = field(default_factory=Counter)  # how often each piece of the work succeeded
     unsent: int = 0  # arrivals of an open loop that the clients did not get to send
@@ -48,9 +49,10 @@ class Round:
             whole.add(tally)
         total = row(whole, self.elapsed)
         answers = len(whole.seconds)
+        units = whole.resources or answers
+        total["client_cpu_ms_each"] = round(self.client_cpu * 1000 / units, 3) if units else None
         if self.cpu is not None:
             total["server_cpu_s"] = round(self.cpu, 3)
-            units = whole.resources or answers
             total["server_cpu_ms_each"] = round(self.cpu * 1000 / units, 3) if units else None
         if self.peak is not None:
             total["peak_pss_mb"] = round(self.peak / 1e6, 1)

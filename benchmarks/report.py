@@ -7,6 +7,7 @@ COLUMNS = (
     ("p95 ms", "p95_ms"),
     ("p99 ms", "p99_ms"),
     ("CPU ms", "server_cpu_ms_each"),
+    ("client ms", "client_cpu_ms_each"),
     ("peak MB", "peak_pss_mb"),
     ("errors", "errors"),
 )

@@ -128,7 +128,15 @@ def summary(result):
 def median(rounds):
     """Medians over the rounds; errors are summed and the peak of memory is the highest."""
     merged = {}
-    for key in ("per_second", "resources_per_second", "p50_ms", "p95_ms", "p99_ms", "server_cpu_ms_each"):
+    for key in (
+        "per_second",
+        "resources_per_second",
+        "p50_ms",
+        "p95_ms",
+        "p99_ms",
+        "server_cpu_ms_each",
+        "client_cpu_ms_each",
+    ):
         values = [r["total"][key] for r in rounds if r["total"].get(key) is not None]
         if values:
             merged[key] = round(statistics.median(values), 3)

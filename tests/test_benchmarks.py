@@ -270,3 +270,11 @@ def test_a_run_over_two_servers_is_paired_and_written(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "p99 ms" in printed and "ratio" in printed and str(where) in printed
     assert report.table(result)[0].split()[0] == "server"
+
+
+def test_people_are_written_for_the_load_command(tmp_path, capsys):
+    assert main(["people", "3", str(tmp_path / "people")]) == 0
+    files = sorted((tmp_path / "people" / "0000").iterdir())
+    assert [f.name for f in files] == ["0000000.json.gz", "0000001.json.gz", "0000002.json.gz"]
+    assert json.loads(bundles.read(files[0]))["type"] == "transaction"
+    assert "3 people" in capsys.readouterr().out
