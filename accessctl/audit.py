@@ -1,33 +1,106 @@
-"""(actor, interaction, outcome) -> audit records, in the transaction of what they tell of."""
+"""(actor, interaction, outcome) -> audit records: committed with the effect, or before the answer of a read leaves.
 
-from records.database import COPY_FROM as MANY
-from records.database import insert, insertion, queue
+A write queues its record for its own COMMIT. Reads that run at the same time share one INSERT and one commit, made by
+the process's Recorder; each waits for it, and fails when it fails. No record, no answer.
+"""
+
+import os
+import threading
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as TooLate
+from queue import Empty, SimpleQueue
+
+from records import errors
+from records.database import COPY_FROM, execute, in_transaction, insert, insertion, queue
 from records.definitions.structures import type_number
 
 COLUMNS = ("request", "client", "user", "purpose", "interaction", "type", "patient", "entities", "query", "status")
 TYPES = ("uuid", "varchar", "varchar", "varchar", "varchar", "int2", "int8", "text", "text", "int2")
 READABLE_QUERY = 4000  # characters; longer queries are kept cut
+PATIENCE = 30  # seconds a read waits for its record
 
 
 def record(actor, interaction, outcome, request_id):
     """One row for each patient that the outcome shows or changes; one in all when there is none."""
+    rows = rows_of(actor, interaction, outcome, request_id)
+    if not in_transaction():
+        recorder().record(rows)
+    elif len(rows) < COPY_FROM:
+        queue(*insertion("audit", COLUMNS, TYPES, rows))
+    else:
+        insert("audit", COLUMNS, TYPES, rows)
+
+
+def rows_of(actor, interaction, outcome, request_id):
+    """The rows of one interaction."""
     groups = {}
     for touched in outcome.touched:
         groups.setdefault(touched.patient, []).append(f"{touched.type}/{touched.id}")
     if not groups:
-        named = [f"{interaction.type}/{interaction.id}"] if interaction.type and interaction.id else []
-        groups = {None: named}
+        groups = {None: [f"{interaction.type}/{interaction.id}"] if interaction.type and interaction.id else []}
     query = None
     if interaction.parameters:
         query = "&".join(f"{n}={v}" for n, v in interaction.parameters)[:READABLE_QUERY]
     type = type_number(interaction.type) if interaction.type else None
     code = interaction.code if interaction.operation is None else f"${interaction.operation}"[:20]
-    rows = [
+    return [
         (request_id, actor.client, actor.user, actor.purpose, code, type, patient, " ".join(entities), query,
          outcome.status)
         for patient, entities in groups.items()
     ]  # fmt: skip
-    if len(rows) < MANY:
-        queue(*insertion("audit", COLUMNS, TYPES, rows))
-    else:
-        insert("audit", COLUMNS, TYPES, rows)
+
+
+class Recorder(threading.Thread):
+    """Commits the records of concurrent reads together."""
+
+    # One statement whatever the number of rows: arrays, so that it is prepared once.
+    INSERT = "INSERT INTO audit ({}) SELECT * FROM unnest({})".format(
+        ", ".join(f'"{c}"' for c in COLUMNS), ", ".join(f"%s::{t}[]" for t in TYPES)
+    )
+
+    def __init__(self):
+        super().__init__(name="audit", daemon=True)
+        self.waiting = SimpleQueue()
+
+    def record(self, rows):
+        """Return when the rows are committed."""
+        done = Future()
+        self.waiting.put((rows, done))
+        try:
+            done.result(PATIENCE)
+        except TooLate as error:
+            raise errors.Busy("The access could not be recorded in time.") from error
+
+    def run(self):
+        while True:
+            batch = [self.waiting.get()]
+            try:
+                while True:
+                    batch.append(self.waiting.get_nowait())
+            except Empty:
+                pass
+            try:
+                execute(self.INSERT, tuple(list(c) for c in zip(*(r for rows, _ in batch for r in rows), strict=True)))
+            except BaseException as error:  # every one of them is told, and nothing is answered
+                for _, done in batch:
+                    done.set_exception(error)
+            else:
+                for _, done in batch:
+                    done.set_result(None)
+
+
+_recorder = None
+_owner = None
+_guard = threading.Lock()
+
+
+def recorder():
+    """The Recorder of this process."""
+    global _recorder, _owner
+    if _owner != os.getpid() or not _recorder.is_alive():
+        with _guard:
+            if _owner != os.getpid() or not _recorder.is_alive():
+                _recorder = Recorder()
+                _recorder.start()
+                _owner = os.getpid()
+    return _recorder

@@ -9,7 +9,7 @@ class ServerConfig(AppConfig):
         # Once a migration, whichever applications it touches.
         from django.apps import apps
 
-        from . import roles
+        from . import celery, roles  # noqa: F401  every process sends its messages by this Celery application
 
         records = apps.get_app_config("records")
         pre_migrate.connect(roles.before_migration, sender=records)

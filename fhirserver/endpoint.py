@@ -7,6 +7,7 @@ happened. Interaction and record share one transaction; the answer leaves after 
 import gzip
 import logging
 import uuid
+from contextlib import nullcontext
 from email.utils import format_datetime
 
 from django.conf import settings
@@ -95,16 +96,28 @@ def execute(interaction, actor, request_id, key=None):
 
 
 def committed(interaction, actor, request_id, key):
-    """The interaction and its audit record, both or neither."""
+    """The interaction and its audit record, both or neither: an effect commits with it, a read waits for it."""
     if actor is None:
         return run(interaction, None)
     access = access_for(actor)
     access.check(interaction)
     interaction = prepared(interaction)
-    with atomic(snapshot=snapshot(interaction)):
-        outcome = replayed(key, actor, interaction, lambda: run(interaction, access))
+    if only_reads(interaction):
+        with atomic(snapshot=True) if snapshot(interaction) else nullcontext():
+            outcome = run(interaction, access)
         record(actor, interaction, outcome, request_id)
+    else:
+        with atomic():
+            outcome = replayed(key, actor, interaction, lambda: run(interaction, access))
+            record(actor, interaction, outcome, request_id)
     return outcome
+
+
+def only_reads(interaction):
+    """Is there no effect to commit but the record?"""
+    if interaction.code == "operation":
+        return not find(interaction.operation, interaction.level, interaction.type).affects_state
+    return interaction.method == "GET" or interaction.code in ("search-type", "search-system")
 
 
 def snapshot(interaction):

@@ -25,6 +25,7 @@ SETTINGS = {
     "FHIRSERVER_TLS_KEY": ("", "private key file of the certificate (PKCS#8)"),
     "FHIRSERVER_WEB_WORKERS": ("2", "web processes"),
     "FHIRSERVER_WEB_THREADS": ("4", "requests that each web process works on at once"),
+    "FHIRSERVER_CONNECTIONS": ("5", "database connections of each process, lent to its threads"),
     "FHIRSERVER_WAITING": ("124", "further requests of each web process that may wait; more are answered 503 at once"),
     "FHIRSERVER_PATIENCE_MS": ("5000", "longest wait of such a request before it is answered 503, in milliseconds"),
     "FHIRSERVER_MAX_BODY": (str(50 * 1024 * 1024), "largest request body, in bytes after decompression"),
@@ -73,6 +74,7 @@ FHIRSERVER_BASE_URL = text("FHIRSERVER_BASE_URL").rstrip("/")
 FHIRSERVER_TRUSTED_PROXIES = listed("FHIRSERVER_TRUSTED_PROXIES")
 FHIRSERVER_CORS_ORIGINS = listed("FHIRSERVER_CORS_ORIGINS")
 FHIRSERVER_WEB_THREADS = number("FHIRSERVER_WEB_THREADS")
+FHIRSERVER_CONNECTIONS = number("FHIRSERVER_CONNECTIONS")
 FHIRSERVER_WAITING = number("FHIRSERVER_WAITING")
 FHIRSERVER_PATIENCE_MS = number("FHIRSERVER_PATIENCE_MS")
 FHIRSERVER_MAX_BODY = number("FHIRSERVER_MAX_BODY")

@@ -305,13 +305,13 @@ def test_larger_transactions_than_a_client_may_send(loaded, settings):
 
 
 def test_only_one_load_at_a_time(database):
-    ledger.claim()
     command = [
         sys.executable,
         "-c",
-        "import django; django.setup(); from records.loading import ledger; ledger.claim()",
+        "import django; django.setup(); from records.loading import ledger; ledger.claimed().__enter__()",
     ]
-    other = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, check=False)
+    with ledger.claimed():
+        other = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, check=False)
     assert "Another load writes to this database" in other.stderr
 
 

@@ -1,8 +1,8 @@
 """What the index does inside the transaction of a write, and right after it."""
 
-from django.db import transaction
 from django.dispatch import receiver
 
+from ..database import on_commit
 from ..signals import resources_written
 from .index import index_identity
 from .tasks import wake
@@ -12,4 +12,4 @@ from .tasks import wake
 def resources_were_written(batch, **_):
     """Identifiers and canonical URLs at once, as conditional interactions ask for them; the rest after the commit."""
     index_identity(batch)
-    transaction.on_commit(wake)
+    on_commit(wake)

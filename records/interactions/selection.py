@@ -8,11 +8,10 @@ from urllib.parse import parse_qsl
 
 from django.conf import settings
 
-from .. import errors
+from .. import errors, search
 from ..database import lock
 from ..indexing.index import catch_up
 from ..keys import key
-from ..search import search
 
 IMMEDIATE = {"_id", "identifier", "url"}  # indexed by the write itself; everything else waits for the indexer
 

@@ -1,6 +1,8 @@
 """The ledger of loads (models.py): read at the start, written within the transactions that load."""
 
-from ..database import execute, insert
+from contextlib import contextmanager
+
+from ..database import execute, held, insert
 from ..keys import key
 
 RUNNING = key("records.loading")
@@ -10,10 +12,13 @@ class AlreadyRunning(Exception):
     """Another load writes to this database."""
 
 
-def claim():
-    """Hold the one right to load, as long as this connection lives."""
-    if not execute("SELECT pg_try_advisory_lock(%s)", (RUNNING,))[0][0]:
-        raise AlreadyRunning("Another load writes to this database; wait for its end.")
+@contextmanager
+def claimed():
+    """Hold the one right to load for the length of the block."""
+    with held(RUNNING) as free:
+        if not free:
+            raise AlreadyRunning("Another load writes to this database; wait for its end.")
+        yield
 
 
 def enter(source):

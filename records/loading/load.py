@@ -146,6 +146,5 @@ def load(inputs, execute, report, progress, processes=2):
     """Load the Inputs by `execute` (see work.py) in so many processes; a Summary."""
     settings.FHIRSERVER_MAX_ENTRIES = max(settings.FHIRSERVER_MAX_ENTRIES, MOST_ENTRIES)
     connections.close_all()
-    with Pool(processes, lambda unit: work.load(unit, execute)) as pool:
-        ledger.claim()
+    with Pool(processes, lambda unit: work.load(unit, execute)) as pool, ledger.claimed():
         return Load(inputs, report, progress).run(pool)

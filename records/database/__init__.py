@@ -1,0 +1,198 @@
+"""The database as the hot path uses it: prepared statements, few round trips, transactions, bulk inserts, retries.
+
+Django keeps the schema, the migrations, the settings and the pages; every row of a resource is read and written here.
+BEGIN travels with the first statement of a transaction, and statements whose result nobody waits for (`queue`) travel
+with COMMIT. Connections are lent for as long as a transaction lasts, so that few serve many threads.
+
+Reading order: session (one connection), pool (several), this file.
+"""
+
+import threading
+import time
+from contextlib import contextmanager
+
+import psycopg
+from psycopg import sql
+
+from .. import errors
+from .pool import pool
+
+COPY_FROM = 16  # rows; below it one INSERT is cheaper than the three messages of COPY
+TRIES = 5
+RETRIED = (psycopg.errors.SerializationFailure, psycopg.errors.DeadlockDetected, psycopg.errors.UniqueViolation)
+BEGIN = {False: b"BEGIN", True: b"BEGIN ISOLATION LEVEL REPEATABLE READ"}
+
+
+class Here(threading.local):
+    """The transaction of this thread."""
+
+    session = None
+    depth = 0  # savepoints inside it
+    after = ()  # callbacks for its commit
+
+
+_here = Here()
+
+
+@contextmanager
+def _session():
+    """The Session of this thread's transaction, or one lent for a statement."""
+    if _here.session is not None:
+        yield _here.session
+    else:
+        with pool().lent() as session:
+            yield session
+
+
+def execute(text, params=(), prepare=True):
+    """Run one statement; its rows as tuples. `prepare` False: a shape that is not seen again."""
+    with _session() as session:
+        return session.rows(session.run([(text, params, prepare)])[0])
+
+
+def queue(text, params=()):
+    """Send a statement with the COMMIT of this transaction; its failure fails the commit."""
+    if _here.session is None:
+        execute(text, params)
+    else:
+        _here.session.queued.append((text, params, True))
+
+
+def on_commit(callback):
+    """Call when this transaction has committed; at once when there is none."""
+    if _here.session is None:
+        callback()
+    else:
+        _here.after.append(callback)
+
+
+def in_transaction():
+    return _here.session is not None
+
+
+@contextmanager
+def cursor():
+    """A psycopg cursor in the current transaction, for COPY."""
+    with _session() as session:
+        if session.begin is not None:
+            session.run([])
+        yield psycopg.Cursor(session.raw)
+
+
+@contextmanager
+def atomic(snapshot=False):
+    """One transaction; with `snapshot` everything read in it is of one moment (REPEATABLE READ).
+
+    Inside another one it is a savepoint.
+    """
+    if _here.session is not None:
+        with _savepoint():
+            yield
+        return
+    with pool().lent() as session:
+        session.begin, session.queued = BEGIN[snapshot], []
+        _here.session, _here.after = session, []
+        try:
+            yield
+            if session.begin is None or session.queued:
+                committed = session.run([*session.queued, ("COMMIT", (), False)])[-1]
+                if committed.command_status != b"COMMIT":  # a failed statement went unnoticed: nothing was kept
+                    raise errors.Busy("The transaction could not be committed.")
+        except BaseException:
+            _here.after = ()
+            session.roll_back()
+            raise
+        finally:
+            session.begin, session.queued = None, []
+            after, _here.session, _here.after = _here.after, None, ()
+    for callback in after:
+        callback()
+
+
+@contextmanager
+def _savepoint():
+    session, after = _here.session, list(_here.after)
+    queued = list(session.queued)
+    _here.depth += 1
+    name = f"sp{_here.depth}"
+    session.run([(f"SAVEPOINT {name}", (), False)])
+    try:
+        yield
+        session.run([(f"RELEASE SAVEPOINT {name}", (), False)])
+    except BaseException:
+        _here.after, session.queued = after, queued
+        session.run([(f"ROLLBACK TO SAVEPOINT {name}", (), False)])
+        raise
+    finally:
+        _here.depth -= 1
+
+
+def retried(work):
+    """Run `work` until no other transaction is in its way; Busy after TRIES.
+
+    A deadlock, a serialization failure or a lost race for an identity rolls the whole interaction back, so that it
+    can run again; a lost connection is an answer that nobody knows, and is not run again.
+    """
+    for attempt in range(TRIES):
+        try:
+            return work()
+        except RETRIED as error:
+            if in_transaction():
+                raise
+            last = error
+            time.sleep(0.005 * 3**attempt)
+        except psycopg.Error as error:
+            raise translated(error) from error
+    raise errors.Busy("Too many others write the same resources now; the same request may be sent again.") from last
+
+
+def translated(error):
+    """The error that the caller is told, when the database is what failed."""
+    match error:
+        case psycopg.errors.QueryCanceled():
+            return errors.Busy("The request took longer than the server allows.", retry_after=5)
+        case psycopg.errors.InsufficientResources() | psycopg.errors.TooManyConnections():
+            return errors.Busy("The database has no room for this now.", retry_after=30)
+        case psycopg.OperationalError() | psycopg.InterfaceError():
+            return errors.Busy("The database cannot be reached now.", retry_after=2)
+    return error
+
+
+def insert(table, columns, types, rows):
+    """Insert rows (tuples in the order of columns; PostgreSQL type names) by COPY, or by INSERT when few."""
+    if not rows:
+        return
+    if len(rows) < COPY_FROM:
+        execute(*insertion(table, columns, types, rows))
+        return
+    names = sql.SQL(", ").join(map(sql.Identifier, columns))
+    into = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(sql.Identifier(table), names)
+    with cursor() as cur, cur.copy(into) as copy:
+        copy.set_types(types)
+        for row in rows:
+            copy.write_row(row)
+
+
+def insertion(table, columns, types, rows):
+    """(text, params) of one INSERT of all rows."""
+    values = "(" + ", ".join(f"%s::{t}" for t in types) + ")"
+    names = ", ".join(f'"{c}"' for c in columns)
+    return f"INSERT INTO {table} ({names}) VALUES {', '.join([values] * len(rows))}", [v for row in rows for v in row]
+
+
+@contextmanager
+def held(key):
+    """Hold a 64-bit advisory lock for the length of the block, across transactions; yields whether it was free."""
+    with pool().lent() as session:
+        got = session.rows(session.run([("SELECT pg_try_advisory_lock(%s::bigint)", (key,), False)])[0])[0][0]
+        try:
+            yield got
+        finally:
+            if got:
+                session.run([("SELECT pg_advisory_unlock(%s::bigint)", (key,), False)])
+
+
+def lock(*keys):
+    """Hold these 64-bit advisory locks until the transaction ends; sorted, so that two holders cannot deadlock."""
+    if keys:
+        execute("SELECT pg_advisory_xact_lock(k) FROM unnest(%s::bigint[]) AS k", (sorted(set(keys)),))

@@ -1,0 +1,146 @@
+"""One connection, spoken to by libpq's own calls: prepared statements, binary results, one round trip for many."""
+
+from select import POLLIN, POLLOUT, poll
+
+import psycopg
+from psycopg.adapt import PyFormat, Transformer
+from psycopg.pq import ConnStatus, ExecStatus, TransactionStatus
+
+MOST_PREPARED = 256  # statements that a connection keeps; a new one takes the place of the oldest
+BAD = (ExecStatus.FATAL_ERROR, ExecStatus.BAD_RESPONSE, ExecStatus.PIPELINE_ABORTED)
+
+
+class Session:
+    """A connection in autocommit; a BEGIN waits for the first statement, queued statements wait for COMMIT."""
+
+    def __init__(self, raw):
+        self.raw, self.pg = raw, raw.pgconn
+        self.names = {}  # (text, types) -> name of the prepared statement
+        self.made = 0
+        self.begin = None  # the BEGIN that waits
+        self.queued = []  # (text, params, prepare) that wait
+        self.readable = poll()
+        self.readable.register(self.pg.socket, POLLIN)
+
+    @property
+    def usable(self):
+        """Is the connection there, and idle? A server that went away has closed the socket, which then is readable."""
+        if self.pg.status != ConnStatus.OK or self.pg.transaction_status != TransactionStatus.IDLE:
+            return False
+        if self.readable.poll(0):
+            try:
+                self.pg.consume_input()
+            except psycopg.OperationalError:
+                return False
+            return self.pg.status == ConnStatus.OK and not self.readable.poll(0)
+        return True
+
+    def close(self):
+        self.raw.close()
+
+    def run(self, statements):
+        """The result of each statement (text, params, prepare), all in one round trip."""
+        calls, ends, known = [], [], set(self.names)
+        if self.begin is not None:
+            begin, self.begin = self.begin, None
+            calls.append(lambda: self.pg.send_query_params(begin, ()))
+        for text, params, prepare in statements:
+            calls += self._calls(text, params, prepare)
+            ends.append(len(calls) - 1)
+        try:
+            results = self._trip(calls)
+        except BaseException:
+            self.names = {k: name for k, name in self.names.items() if k in known}  # the others may not be there
+            raise
+        return [results[n] for n in ends]
+
+    def rows(self, result):
+        """Tuples of a result; none when the statement returns none."""
+        if result.status != ExecStatus.TUPLES_OK:
+            return []
+        loader = Transformer(self.raw)
+        loader.set_pgresult(result, set_loaders=True, format=1)
+        return loader.load_rows(0, result.ntuples, tuple)
+
+    def roll_back(self):
+        """Leave the transaction, if there is one and the connection still stands."""
+        self.begin, self.queued = None, []
+        if self.pg.transaction_status in (TransactionStatus.INTRANS, TransactionStatus.INERROR):
+            self._trip([lambda: self.pg.send_query_params(b"ROLLBACK", ())])
+
+    def _calls(self, text, params, prepare):
+        """What puts a statement on the wire."""
+        values, types, formats = (), (), ()
+        if params:
+            adapted = Transformer(self.raw)
+            values = adapted.dump_sequence(params, [PyFormat.AUTO] * len(params))
+            types, formats = adapted.types, adapted.formats
+        if not prepare:
+            return [lambda: self.pg.send_query_params(numbered(text), values, types, formats, 1)]
+        name = self.names.get((text, types))
+        if name is not None:
+            return [lambda: self.pg.send_query_prepared(name, values, formats, 1)]
+        self.made += 1
+        name = b"s%d" % self.made
+        calls = []
+        if len(self.names) >= MOST_PREPARED:
+            oldest = self.names.pop(next(iter(self.names)))
+            calls.append(lambda: self.pg.send_query_params(b"DEALLOCATE " + oldest, ()))
+        calls.append(lambda: self.pg.send_prepare(name, numbered(text), types))
+        calls.append(lambda: self.pg.send_query_prepared(name, values, formats, 1))
+        self.names[text, types] = name
+        return calls
+
+    def _trip(self, calls):
+        """Send and receive; the first error is raised as psycopg would raise it."""
+        pg, results, failed = self.pg, [], None
+        if self.raw.closed:
+            raise psycopg.OperationalError("the connection is closed")
+        pg.enter_pipeline_mode()
+        for call in calls:
+            call()
+        pg.pipeline_sync()
+        while pg.flush():
+            self._wait_to_write()
+        while True:
+            while pg.is_busy():
+                self.readable.poll()
+                pg.consume_input()
+            result = pg.get_result()
+            if result is None:
+                if pg.status != ConnStatus.OK:
+                    raise psycopg.OperationalError("the connection was lost")
+                continue
+            if result.status == ExecStatus.PIPELINE_SYNC:
+                break
+            if result.status in BAD and failed is None:
+                failed = result
+                if pg.status != ConnStatus.OK:
+                    raise psycopg.errors.error_from_result(failed, encoding="utf-8")
+            results.append(result)
+        pg.exit_pipeline_mode()
+        if failed is not None:
+            raise psycopg.errors.error_from_result(failed, encoding="utf-8")
+        return results
+
+    def _wait_to_write(self):
+        """The socket is full: wait until it takes more, reading what the server says meanwhile."""
+        both = poll()
+        both.register(self.pg.socket, POLLIN | POLLOUT)
+        both.poll()
+        self.pg.consume_input()
+
+
+_numbered = {}
+
+
+def numbered(text):
+    """%s places as $1, $2, ...; bytes."""
+    found = _numbered.get(text)
+    if found is None:
+        parts = text.split("%s")
+        found = parts[0] + "".join(f"${n}{part}" for n, part in enumerate(parts[1:], 1))
+        found = found.replace("%%", "%").encode()
+        if len(_numbered) < 4096:
+            _numbered[text] = found
+    return found
