@@ -43,7 +43,7 @@ class Key:
 def page(query, access, after=None, limit=None):
     """Rows (COLUMNS, then the sort keys) of a page and one more, from the keys `after`."""
     order = order_of(query)
-    source, rest = _source(query, order, after)
+    source, rest = _source(query, access, order, after)
     where = [rest, _live(query.type, access)]
     if after is not None:
         where.append(_after(order, after))
@@ -65,7 +65,7 @@ def page(query, access, after=None, limit=None):
 
 def count(query, access, most=None):
     """How many rows match, within the access; counted up to `most`."""
-    source, rest = _source(query, None, None)
+    source, rest = _source(query, access, None, None)
     where = all_of((rest, _live(query.type, access)))
     if most is None:
         return SQL(f"SELECT count(*) FROM {source.text} WHERE {where.text}", source.params + where.params)
@@ -116,21 +116,22 @@ def _after(order, after):
 # where to start
 
 
-def _source(query, order, after):
+def _source(query, access, order, after):
     """(FROM clause that yields r, condition for the rest of the criteria)."""
     found = [(node, matched(node) if isinstance(node, Criterion) else None) for node in query.criteria]
     bounds, floor = _bounds(query, found)
     ids = next((node for node, _ in found if isinstance(node, Ids)), None)
     if ids:
-        rest = [condition(node, query.type, "r") for node, _ in found if node is not ids]
+        rest = [condition(node, query.type, access) for node, _ in found if node is not ids]
         identities = [keys.identity(query.type, id) for id in ids.ids]
         return SQL("resource r"), all_of([SQL("r.identity = ANY(%s)", (identities,)), *rest])
     start = min((pair for pair in found if _rank(pair) is not None), key=_rank, default=None)
     rest = [pair for pair in found if pair is not start]
     if start is None and floor is None:
-        others = [_probe(node, match, query.type, fenced=match is None or match_bounds(match)) for node, match in rest]
+        # without an index to walk the planner chooses, but for a date that bounds the rows walked
+        others = [condition(node, query.type, access, fenced=_bounds_walk(match)) for node, match in rest]
         return SQL("resource r"), all_of([*bounds_on("r.occurred", bounds), *others])
-    others = [condition(node, query.type, "r") for node, _ in rest]
+    others = [condition(node, query.type, access) for node, _ in rest]
     walk = _walk(start[1] if start else None, query.type, bounds, floor, _walked(order, after))
     return SQL(f"{walk.text} JOIN resource r ON r.pk = d.resource", walk.params), all_of(others)
 
@@ -246,8 +247,7 @@ def bounds_on(column, bounds):
     return found
 
 
-def match_bounds(match):
-    """Is it a date that bounds the walk itself? Then it is probed on the rows walked."""
+def _bounds_walk(match):
     return isinstance(match, Match) and (match.low is not None or match.high is not None)
 
 
@@ -272,38 +272,54 @@ def matched(node):
     return kind.modified(node.modifier, node.param, node.texts)
 
 
-def condition(node, type, alias):
-    """A criterion as a condition over a row of resource."""
+def condition(node, type, access, alias="r", fenced=True):
+    """A criterion as a condition over a row of resource; unfenced, its probes may become joins."""
     match node:
         case Criterion():
-            return _probe(node, matched(node), type, alias=alias)
+            return _probe(matched(node), alias, fenced)
         case Ids(ids):
             return SQL(f"{alias}.identity = ANY(%s)", ([keys.identity(type, id) for id in ids],))
         case Updated(limits):
             return any_of(_updated(alias, *part) for part in limits)
-        case Chain() | Has():
-            raise NotImplementedError(node)
+        case Chain(param, arms):
+            there = alias + "_"
+            wanted = any_of(_reached(arm, inner, access, there, fenced) for arm, inner in arms)
+            return _exists(
+                f"reference i JOIN resource {there} ON {there}.identity = i.target",
+                SQL(f"i.resource = {alias}.pk AND i.param = %s", (param.key,)) & wanted,
+                fenced,
+            )
+        case Has(source, param, inner):
+            there = alias + "_"
+            return _exists(
+                f"reference i JOIN resource {there} ON {there}.pk = i.resource",
+                SQL(f"i.param = %s AND i.target = {alias}.identity", (param.key,))
+                & _reached(source, inner, access, there, fenced),
+                fenced,
+            )
     raise TypeError(node)
 
 
-def _probe(node, match, type, fenced=True, alias="r"):
-    """EXISTS by resource and parameter; unfenced it may become a join."""
+def _reached(type, inner, access, alias, fenced):
+    """A row at the other end of a reference: the actor may see it, and it satisfies the criterion."""
+    return _live(type, access, alias) & condition(inner, type, access, alias, fenced)
+
+
+def _probe(match, alias, fenced):
+    """EXISTS by resource and parameter."""
     match match:
-        case None:
-            return condition(node, type, alias)
         case Not(inner):
-            return ~_probe(node, inner, type, fenced, alias)
+            return ~_probe(inner, alias, fenced)
         case Any(matches):
-            return any_of(_probe(node, m, type, fenced, alias) for m in matches)
-    where = match.where
-    if where == FALSE:
+            return any_of(_probe(m, alias, fenced) for m in matches)
+    if match.where == FALSE:
         return FALSE
     dated = f" AND i.occurred = {alias}.occurred" if match.columns else ""
-    fence = " OFFSET 0" if fenced else ""
-    return SQL(
-        f"EXISTS (SELECT 1 FROM {match.table} i WHERE i.resource = {alias}.pk{dated} AND ({where.text}){fence})",
-        where.params,
-    )
+    return _exists(f"{match.table} i", SQL(f"i.resource = {alias}.pk{dated}") & match.where, fenced)
+
+
+def _exists(source, where, fenced):
+    return SQL(f"EXISTS (SELECT 1 FROM {source} WHERE {where.text}{' OFFSET 0' if fenced else ''})", where.params)
 
 
 def _updated(alias, prefix, a, b):

@@ -6,12 +6,12 @@ Lenient: what is not understood is left out, with a warning; strict: it is an er
 import re
 from dataclasses import replace
 
-from records.definitions.structures import is_resource_type
+from records.definitions.structures import RESOURCE_TYPES, is_resource_type
 from records.errors import InvalidValue, Issue, UnknownParameter, UnsupportedModifier
 
 from . import parameters
 from .parameters import parameter
-from .query import Chain, Criterion, Has, Ids, Query, Sort, Updated
+from .query import Chain, Criterion, Has, Ids, Include, Query, Sort, Updated
 from .types import TYPES, date
 from .types.base import SearchType, split, unescape
 
@@ -32,7 +32,9 @@ def parse(type, pairs, strict=False, default_count=DEFAULT_COUNT, most=MOST):
         try:
             if not value:
                 raise UnknownParameter(type, name, "it has no value")
-            if name in RESULTS:
+            if name.partition(":")[0] in INCLUDES:
+                query = replace(query, includes=(*query.includes, _include(type, name, value)))
+            elif name in RESULTS:
                 query = RESULTS[name](query, value, most)
             else:
                 criteria.append(criterion(type, name, value))
@@ -50,6 +52,8 @@ def criterion(type, name, value):
     """The tree of one criterion on a type: `code`, `code:modifier`, a chain or _has."""
     if name.startswith("_has:"):
         return _has(type, name, value)
+    if name == "_list":
+        return _list(value)
     code, dot, rest = name.partition(".")
     if dot:
         return _chain(type, code, rest, value)
@@ -132,7 +136,45 @@ def _has(type, name, value):
     return Has(source, param, criterion(source, rest, value))
 
 
+def _list(value):
+    """Members of a List resource. (search.html#list)"""
+    ids = tuple(unescape(text).removeprefix("List/") for text in split(value, ","))
+    if any(id.startswith("$") for id in ids):
+        raise UnknownParameter("List", "_list", "functional lists ($current-...) are not kept here")
+    if not all(ID.fullmatch(id) for id in ids):
+        raise InvalidValue("_list", value, "expected the id of a List")
+    return Has("List", parameter("List", "item"), Ids(ids))
+
+
 # result parameters
+
+
+INCLUDES = {"_include": False, "_revinclude": True}
+
+
+def _include(type, name, value):
+    """`Source:parameter[:Target]`, `Source:*` or `*`. (search.html#include)"""
+    name, _, modifier = name.partition(":")
+    if modifier not in ("", "iterate", "recurse"):
+        raise UnsupportedModifier(name, modifier, "it takes iterate")
+    reverse, iterate = INCLUDES[name], modifier != ""
+    source, _, rest = value.partition(":")
+    code, _, target = rest.partition(":")
+    if target and not is_resource_type(target):
+        raise UnknownParameter(type, f"{name}={value}", f"{target!r} is not a resource type")
+    if source == "*" and not rest:
+        sources = RESOURCE_TYPES if reverse or iterate else (type,)
+        found = [p for t in sources for p in parameters.parameters(t).values() if p.kind == "reference"]
+        return Include(None, tuple(p.key for p in found), None, reverse, iterate)
+    if not is_resource_type(source):
+        raise UnknownParameter(type, f"{name}={value}", "expected Type:parameter or Type:parameter:Target")
+    if not reverse and not iterate and source != type:
+        raise UnknownParameter(type, f"{name}={value}", f"the matches are {type}, not {source}; add :iterate")
+    if code == "*":
+        found = [p for p in parameters.parameters(source).values() if p.kind == "reference"]
+    else:
+        found = [_reference(source, code)[0]]
+    return Include(source, tuple(p.key for p in found), target or None, reverse, iterate)
 
 
 def _count(query, value, most):

@@ -58,11 +58,13 @@ class Sort:
 
 @dataclass(frozen=True)
 class Include:
-    """Resources to send along with the matches. (search.html#include)"""
+    """Resources to send along with the matches: what they refer to, or, reverse, what refers to them.
+    (search.html#include)
+    """
 
-    source: str
-    param: SearchParameter | None  # None: any, written *
-    target: str | None
+    source: str | None  # the type that has the reference; None: any
+    params: tuple[int, ...]  # keys of its reference parameters
+    target: str | None  # the type referred to; None: any
     reverse: bool
     iterate: bool
 
@@ -85,7 +87,8 @@ class Query:
 
 def types(query):
     """All resource types whose rows the search looks at."""
-    return {query.type}.union(*(_types(c) for c in query.criteria))
+    included = {i.source for i in query.includes if i.reverse and i.source}
+    return {query.type}.union(included, *(_types(c) for c in query.criteria))
 
 
 def _types(node):

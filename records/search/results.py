@@ -9,6 +9,7 @@ from records.definitions.structures import type_name
 from records.errors import BadRequest
 
 from . import compile
+from .includes import included
 from .parse import parse
 from .query import Chain, Has, Ids, Query, Updated
 
@@ -28,12 +29,16 @@ class Row(NamedTuple):
 
 
 class Result(NamedTuple):
-    """A page: its rows, the keys after which the next one begins (None: it is the last), the total if known."""
+    """A page: its rows, the keys after which the next one begins (None: it is the last), the total if known,
+    and what _include brings along, with what there is to say about it.
+    """
 
     rows: list[Row]
     next: list | None
     total: int | None
     query: Query
+    included: tuple | list = ()
+    issues: tuple | list = ()
 
 
 class Selected(NamedTuple):
@@ -55,7 +60,7 @@ def run(query, access, after=None):
         known = len(rows)
     else:
         known = total(query, access) if query.total else None
-    return Result(rows, following, known, query)
+    return Result(rows, following, known, query, *included(query, rows, access))
 
 
 def total(query, access):

@@ -62,6 +62,8 @@ def test_case(loaded, name, case):
         assert ids == expected
     else:
         assert sorted(ids) == sorted(expected)
+    if "included" in case:
+        assert sorted(row.id for row in found.included) == sorted(case["included"])
     if "warning" in case:
         assert any(case["warning"] in issue.diagnostics for issue in query.warnings)
     if found.next is None:

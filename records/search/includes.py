@@ -1,0 +1,83 @@
+"""Resources that come along with the matches. (search.html#include, search.html#revinclude)
+
+Each step follows the references of all rows found in the step before, within the access; :iterate goes on until
+nothing new is found, or until there are MOST: that is announced.
+"""
+
+from records import keys
+from records.access import over_types
+from records.database import execute
+from records.definitions.structures import RESOURCE_TYPES, type_name, type_number
+from records.errors import Issue
+from records.sql import SQL, all_of
+
+from .compile import COLUMNS
+
+MOST, DEEPEST = 1000, 20
+
+
+def included(query, matches, access):
+    """(rows beside the matches, issues) of the includes of a query."""
+    if not query.includes or not matches:
+        return [], []
+    known = {row.pk for row in matches}
+    found, fresh, issues = [], list(matches), []
+    for depth in range(DEEPEST + 1):
+        steps = query.includes if depth == 0 else [i for i in query.includes if i.iterate]
+        if not steps or not fresh:
+            break
+        if depth == DEEPEST:
+            issues.append(_capped(f"no deeper than {DEEPEST} steps"))
+            break
+        arrived = {}
+        for step in steps:
+            for row in _follow(step, fresh, access, MOST + 1):
+                if row[0] not in known:
+                    arrived[row[0]] = row
+        fresh = [_row(row) for row in arrived.values()]
+        if len(found) + len(fresh) > MOST:
+            fresh = fresh[: MOST - len(found)]
+            issues.append(_capped(f"at most {MOST} resources"))
+            found += fresh
+            break
+        known |= arrived.keys()
+        found += fresh
+    return found, issues
+
+
+def _capped(what):
+    text = f"Not all resources that _include and _revinclude ask for are here: {what} come along with a page."
+    return Issue("warning", "too-costly", text)
+
+
+def _row(row):
+    from .results import Row
+
+    return Row(row[0], type_name(row[1]), *row[2:])
+
+
+def _follow(step, rows, access, most):
+    """Rows that a step leads to from these."""
+    if step.reverse:
+        of = [keys.identity(row.type, row.id) for row in rows if step.target in (None, row.type)]
+        source, ends = "i.resource = r.pk", SQL("i.target = ANY(%s)", (of,))
+        types = (step.source,) if step.source else RESOURCE_TYPES
+    else:
+        of = [row.pk for row in rows if step.source in (None, row.type)]
+        source, ends = "i.target = r.identity", SQL("i.resource = ANY(%s)", (of,))
+        types = (step.target,) if step.target else RESOURCE_TYPES
+    if not of:
+        return []
+    wanted = all_of((SQL("i.param = ANY(%s) AND NOT r.deleted", (list(step.params),)), ends, seen(access, types)))
+    return execute(
+        f"SELECT DISTINCT ON (r.pk) {COLUMNS} FROM reference i JOIN resource r ON {source}"
+        f" WHERE {wanted.text} LIMIT %s",
+        (*wanted.params, most),
+    )
+
+
+def seen(access, types):
+    """The rows of these types that the actor may see."""
+    if len(types) == 1:
+        return SQL(f"r.type = {type_number(types[0])}") & access.resources("search", types[0])
+    return over_types(access, "search", types)
