@@ -15,7 +15,14 @@ import urllib.request
 from pathlib import Path
 
 import psutil
+import psycopg
 import pytest
+from django.core.management import call_command
+
+from fhirserver.embedded import Folder, Postgres, environment
+from fhirserver.embedded.binaries import account, programs
+from fhirserver.embedded.folder import APP
+from fhirserver.embedded.reach import connected
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 MANAGE = [sys.executable, str(CHECKOUT / "manage.py")]
@@ -124,8 +131,6 @@ def up(folder):
 
 def clean_shutdown(data):
     """What PostgreSQL itself says of the last shutdown."""
-    from fhirserver.embedded.binaries import account, programs
-
     program = programs(account(data / "postgres" / "data")) / "pg_controldata"
     output = subprocess.run([program, data / "postgres" / "data"], capture_output=True, text=True, check=True).stdout
     return re.search(r"Database cluster state: +(.*)", output)[1] == "shut down"
@@ -206,15 +211,30 @@ def test_the_database_killed_with_9_recovers_under_the_running_server(up):
     eventually(lambda: [up.get("/fhir/Patient/nobody", up.token) for _ in range(6)] == [404] * 6)
 
 
-def test_nothing_outlives_kill_9_of_the_supervisor_and_the_next_start_serves(up):
+def make_older(data, django_db_blocker):
+    """Take back the migrations of one application, as if the folder were of a commit before it."""
+    folder = Folder.at(data)
+    with folder.lock("tests"), Postgres(folder), connected(environment(data)), django_db_blocker.unblock():
+        call_command("migrate", "guardian", "zero", database="owner", verbosity=0)
+        assert not migrated(data)
+
+
+def migrated(data):
+    with psycopg.connect(Folder.at(data).url(APP)) as session:
+        return session.execute("SELECT to_regclass('guardian_userobjectpermission') IS NOT NULL").fetchone()[0]
+
+
+def test_nothing_outlives_kill_9_of_the_supervisor_and_the_next_start_serves(up, django_db_blocker):
     everything = up.all_processes()
     assert len(everything) > 10
     up.process.kill()
     up.process.wait()
     eventually(lambda: not living(everything), within=5)
+    make_older(up.data, django_db_blocker)
     again = Up(up.data).wait_until_ready()
     try:
         assert again.get("/fhir/Patient/nobody", up.token) == 404, "a token issued before the crash"
+        assert migrated(up.data), "the folder of an older commit was not brought up to date"
         everything = again.all_processes()
     finally:
         code, seconds = again.stop()
