@@ -27,6 +27,7 @@ from .string import LAST, PREFIX
 from .token import SPECIAL, coded
 
 RESOURCE = "%resource."
+SWAPPED = {("DocumentReference", "relationship")}  # R4 gives `code` the definition of `target`, and back
 EQUAL = ("token", "reference", "uri")
 
 
@@ -67,7 +68,10 @@ class Component:
 @cache
 def components(type, code, version):
     param = parameters.parameter(type, code)
-    return tuple(Component(param, *given) for given in param.components)
+    definitions, expressions = zip(*param.components, strict=True)
+    if (type, code) in SWAPPED:
+        definitions = reversed(definitions)
+    return tuple(Component(param, *given) for given in zip(definitions, expressions, strict=True))
 
 
 def parts_of(param):
