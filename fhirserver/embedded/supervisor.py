@@ -167,7 +167,10 @@ class Server:
             return
         if not self.options.empty:
             with step("Demo people"):
-                self._end(self._begin("manage.py", "demo", "--data", self.folder.path), "Writing the demo people")
+                writing = self._begin("manage.py", "demo", "--data", self.folder.path)
+                for line in writing.stdout:
+                    say(line.rstrip())
+                self._end(writing, "Writing the demo people")
         self.folder.note(seeded=True, demo=True if not self.options.empty else None)
 
     @property
@@ -219,8 +222,8 @@ class Server:
 
     def _web(self):
         # A request that waits holds a thread, and a few more tell the rest at once that there is no room.
-        threads = int(os.environ.get("FHIRSERVER_WEB_THREADS") or 4)
-        waiting = int(os.environ.get("FHIRSERVER_WAITING") or 124)
+        threads = int(os.environ.get("FHIRSERVER_WEB_THREADS") or 16)
+        waiting = int(os.environ.get("FHIRSERVER_WAITING") or 112)
         command = [
             *("-m", "granian", "fhirserver.wsgi:application", "--interface", "wsgi", "--http", "1", "--no-ws"),
             *("--host", self.options.host, "--port", str(self.options.port), "--workers", str(self.options.workers)),
