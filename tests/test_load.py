@@ -435,3 +435,14 @@ def test_a_demo_that_was_interrupted_is_completed(database, tmp_path, capsys):
         del os.environ["DATABASE_URL"]
     found = query("SELECT count(*), max(version) FROM resource WHERE type = %s", (number("Patient"),))
     assert found == [(40, 1)]
+
+
+def test_progress_without_a_terminal_is_a_line_now_and_then(monkeypatch):
+    monkeypatch.setattr(progress, "EVERY", 0.0)
+    out = io.StringIO()
+    shown = progress.Progress(1000, out)
+    shown.read(250)
+    shown.wrote(1200, refused=3)
+    shown.close()
+    assert out.getvalue().startswith(" 25%  0 resources")
+    assert "1,200 resources" in out.getvalue() and "3 refused" in out.getvalue() and "s left" in out.getvalue()

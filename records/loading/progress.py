@@ -1,11 +1,20 @@
 """What one sees of a long load: a bar on a terminal, a line every ten seconds elsewhere."""
 
+import os
 import sys
 import time
 
 from tqdm import tqdm
 
 EVERY = 10.0  # seconds between two lines
+
+
+def has_room(stream):
+    """Is it a terminal of a known size? Some that say they are have none, and a bar would be empty there."""
+    if not stream.isatty():
+        return False
+    size = os.get_terminal_size(stream.fileno())
+    return size.columns > 0 and size.lines > 0
 
 
 class Progress:
@@ -16,9 +25,9 @@ class Progress:
         self.total, self.bytes, self.resources, self.refused = total, 0, 0, 0
         self.began = self.said = time.monotonic()
         self.bar = None
-        if self.stream.isatty():
+        if has_room(self.stream):
             tqdm.monitor_interval = 0  # no thread beside us
-            layout = "{percentage:3.0f} % |{bar}| {n_fmt} of {total_fmt}, {elapsed} passed, {remaining} left, {postfix}"
+            layout = "{percentage:3.0f} % |{bar}| {n_fmt} of {total_fmt}, {elapsed} passed, {remaining} left{postfix}"
             self.bar = tqdm(total=total, unit="B", unit_scale=True, bar_format=layout, file=self.stream)
 
     def read(self, count):
