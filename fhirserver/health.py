@@ -3,11 +3,12 @@
 import ipaddress
 import os
 
-from django.db import Error, connection
 from django.http import HttpResponse, JsonResponse
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest, multiprocess
 
-from .overload import gate
+from records import errors
+from records.database import retried
+from records.indexing.index import backlog
 
 
 def health(request):
@@ -18,10 +19,8 @@ def health(request):
 def ready(request):
     """The database answers and is migrated as far as this code needs."""
     try:
-        with gate.sessions.lent(), connection.cursor() as cursor:
-            cursor.execute("SELECT count(*) FROM (SELECT FROM pending LIMIT 10001) p")
-            waiting = cursor.fetchone()[0]
-    except Error:
+        waiting = retried(backlog)
+    except errors.FHIRError:
         return JsonResponse({"status": "not ready", "reason": "the database does not answer"}, status=503,
                             headers={"Retry-After": "2"})  # fmt: skip
     return JsonResponse({"status": "ready", "pending": waiting})
