@@ -10,7 +10,7 @@ from django.db import models
 
 from records import keys
 from records.definitions import valuesets
-from records.sql import SQL
+from records.sql import FALSE, SQL
 
 from .base import IndexRow, Match, Not, SearchType, invalid, modifier, search_type, split, unescape
 from .folding import fold
@@ -261,6 +261,52 @@ class TokenType(SearchType):
                 raise invalid(param, text, "expected system|code|value, of the type and of the identifier")
             found.append(keys.key(param.type, param.code, "type", *parts))
         return rows_with(found, unique=True)
+
+    @modifier("in")
+    def in_(self, param, texts):
+        """A code of the value set. (search.html#token)"""
+        from ..terminology import CannotExpand, expansion
+
+        found = []
+        for text in texts:
+            try:
+                codes = expansion(unescape(text))
+            except CannotExpand as fault:
+                raise invalid(param, text, str(fault)) from None
+            found += [k for system, code in codes.pairs for k in self._exactly(param, system, code)]
+            found += [keys.key(param.type, param.code, "s", system) for system in codes.systems]
+        return rows_with(found) if found else Match("token", FALSE)
+
+    @modifier("not-in")
+    def not_in(self, param, texts):
+        """No code of the value set."""
+        return Not(self.in_(param, texts))
+
+    @modifier("below")
+    def below(self, param, texts):
+        """A code that the value subsumes, or the value itself."""
+        from ..terminology import below
+
+        return self._subsumed(param, texts, below)
+
+    @modifier("above")
+    def above(self, param, texts):
+        """A code that subsumes the value, or the value itself."""
+        from ..terminology import above
+
+        return self._subsumed(param, texts, above)
+
+    def _subsumed(self, param, texts, closure):
+        found = []
+        for text in texts:
+            parts = [unescape(p) for p in split(text, "|")]
+            if len(parts) != 2 or not all(parts):
+                raise invalid(param, text, "expected system|code")
+            found += [k for code in closure(*parts) for k in self._exactly(param, parts[0], code)]
+        return rows_with(found)
+
+    def _exactly(self, param, system, code):
+        return [keys.key(param.type, param.code, "sc", system or "", code.lower() if system in CASELESS else code)]
 
 
 def rows_with(found, unique=False):
