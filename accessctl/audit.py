@@ -10,8 +10,10 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as TooLate
 from queue import Empty, SimpleQueue
 
+import psycopg
+
 from records import errors
-from records.database import COPY_FROM, execute, in_transaction, insert, insertion, queue
+from records.database import COPY_FROM, execute, in_transaction, insert, insertion, queue, translated
 from records.definitions.structures import type_number
 
 COLUMNS = ("request", "client", "user", "purpose", "interaction", "type", "patient", "entities", "query", "status")
@@ -21,14 +23,28 @@ PATIENCE = 30  # seconds a read waits for its record
 
 
 def record(actor, interaction, outcome, request_id):
-    """One row for each patient that the outcome shows or changes; one in all when there is none."""
+    """One row for each patient that the outcome shows or changes; one in all when there is none.
+
+    Outside a transaction the promise of the commit is left in `outcome.recorded`, for `settle`.
+    """
     rows = rows_of(actor, interaction, outcome, request_id)
     if not in_transaction():
-        recorder().record(rows)
+        outcome.recorded.append(recorder().promise(rows))
     elif len(rows) < COPY_FROM:
         queue(*insertion("audit", COLUMNS, TYPES, rows))
     else:
         insert("audit", COLUMNS, TYPES, rows)
+
+
+def settle(promises):
+    """Return when these records are committed; without them nothing may be told."""
+    for promise in promises:
+        try:
+            promise.result(PATIENCE)
+        except TooLate as error:
+            raise errors.Busy("The access could not be recorded in time.") from error
+        except psycopg.Error as error:
+            raise translated(error) from error
 
 
 def rows_of(actor, interaction, outcome, request_id):
@@ -62,14 +78,11 @@ class Recorder(threading.Thread):
         super().__init__(name="audit", daemon=True)
         self.waiting = SimpleQueue()
 
-    def record(self, rows):
-        """Return when the rows are committed."""
+    def promise(self, rows):
+        """A Future that is done when the rows are committed."""
         done = Future()
         self.waiting.put((rows, done))
-        try:
-            done.result(PATIENCE)
-        except TooLate as error:
-            raise errors.Busy("The access could not be recorded in time.") from error
+        return done
 
     def run(self):
         while True:

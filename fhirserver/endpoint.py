@@ -15,7 +15,7 @@ from django.http import HttpResponse
 from rest_framework.views import APIView
 
 from accessctl.access import access_for
-from accessctl.audit import record
+from accessctl.audit import record, settle
 from accessctl.replay import replayed
 from records import errors
 from records.database import atomic, retried
@@ -29,7 +29,7 @@ from records.resources.subset import subset
 from . import formats, metrics
 from .authentication import BearerToken
 from .overload import gate
-from .requests import read_request
+from .requests import body, read_request
 
 log = logging.getLogger("fhirserver.endpoint")
 OPEN = ("metadata",)  # what answers without a token
@@ -50,17 +50,20 @@ class Endpoint(APIView):
         """One request, one response; an error is an OperationOutcome in the format asked for."""
         request_id = uuid.uuid4()
         wanted = formats.Wanted()
-        try:
-            with gate, metrics.request(request.method) as measured:
+        with metrics.request() as measured:
+            try:
                 wanted = formats.wanted(request.META.get("HTTP_ACCEPT"), request.GET)
-                actor = actor_of(request, path)
-                interaction = parse(read_request(request, path))
-                measured.interaction = interaction.code
-                outcome = execute(interaction, actor, request_id, key_of(request))
-                response = respond(outcome, interaction, wanted, request)
-                measured.status = response.status_code
-        except Exception as error:
-            response = refuse(error, wanted, request_id)
+                sent = body(request)  # a slow sender waits outside the gate
+                with gate:
+                    actor = actor_of(request, path)
+                    interaction = parse(read_request(request, path, sent))
+                    measured.interaction = interaction.code
+                    outcome = execute(interaction, actor, request_id, key_of(request))
+                    response = respond(outcome, interaction, wanted, request)
+                settle(outcome.recorded)  # and so does who waits for a commit
+            except Exception as error:
+                response = refuse(error, wanted, request_id)
+            measured.status = response.status_code
         return finished(response, request, request_id)
 
     get = head = post = put = patch = delete = answer
@@ -130,13 +133,15 @@ def snapshot(interaction):
 def recorded_refusal(interaction, actor, request_id, error):
     """What was refused or failed is recorded too, in a transaction of its own."""
     if actor is not None:
-        retried(lambda: record(actor, interaction, Outcome(error.status), request_id))
+        refusal = Outcome(error.status)
+        record(actor, interaction, refusal, request_id)
+        error.recorded = refusal.recorded
 
 
 def batch(interaction, actor, request_id, key):
     """Every entry alone; a failure is that entry's answer. (http.html#brules)"""
     asked = transaction.entries(interaction)
-    outcomes = []
+    outcomes, recorded = [], []
     for n, each in enumerate(asked):
         try:
             if isinstance(each, errors.FHIRError):
@@ -145,7 +150,11 @@ def batch(interaction, actor, request_id, key):
         except Exception as error:
             known = told(error, request_id)
             outcomes.append(Outcome(known.status, errors.operation_outcome(known.issues)))
-    return transaction.answer("batch-response", asked, outcomes)
+            recorded += known.recorded
+        recorded += outcomes[-1].recorded
+    answer = transaction.answer("batch-response", asked, outcomes)
+    answer.recorded = recorded
+    return answer
 
 
 def told(error, request_id):
@@ -159,6 +168,10 @@ def told(error, request_id):
 def refuse(error, wanted, request_id):
     """The response to an error, an OperationOutcome always."""
     error = told(error, request_id)
+    try:
+        settle(error.recorded)
+    except Exception as unrecorded:
+        error = told(unrecorded, request_id)
     response = HttpResponse(
         formats.rendered(errors.operation_outcome(error.issues), wanted),
         status=error.status,

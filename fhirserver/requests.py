@@ -16,13 +16,12 @@ HEADERS = ("HTTP_IF_MATCH", "HTTP_IF_NONE_MATCH", "HTTP_IF_MODIFIED_SINCE", "HTT
 FORWARDED = re.compile(r'(?:^|[;,\s])(host|proto)="?([^";,\s]+)"?', re.I)
 
 
-def read_request(request, path):
-    """The Request: body read once, within FHIRSERVER_MAX_BODY, unpacked and parsed."""
+def read_request(request, path, data):
+    """The Request, its body (bytes) parsed."""
     meta = request.META
     headers = {name[5:].lower().replace("_", "-"): meta[name] for name in HEADERS if name in meta}
     form, tree, patch_format = (), None, None
     if request.method in ("POST", "PUT", "PATCH"):
-        data = body(request)
         content_type = meta.get("CONTENT_TYPE", "")
         if path.endswith("_search"):
             form = form_pairs(data, content_type)
@@ -46,7 +45,9 @@ def form_pairs(data, content_type):
 
 
 def body(request):
-    """The bytes sent, at most FHIRSERVER_MAX_BODY of them, before and after unpacking."""
+    """The bytes sent, at most FHIRSERVER_MAX_BODY of them, before and after unpacking; none for GET and DELETE."""
+    if request.method not in ("POST", "PUT", "PATCH"):
+        return b""
     limit = settings.FHIRSERVER_MAX_BODY
     try:
         announced = int(request.META.get("CONTENT_LENGTH") or 0)

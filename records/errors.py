@@ -31,6 +31,8 @@ class FHIRError(Exception):
     code = "exception"
     sentence = "{0}"
 
+    recorded = ()  # promises of audit records that must be kept before it is told
+
     def __init__(self, *args, expression=None, issues=None, headers=None):
         super().__init__(*args)
         self.expression = expression

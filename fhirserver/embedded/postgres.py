@@ -214,17 +214,18 @@ class Postgres:
         while True:
             if self.process.poll() is not None:
                 raise PostgresError(f"PostgreSQL stopped at its start: {self._last_words()}")
-            try:
-                psycopg.connect(self.url(SUPERUSER, "postgres"), connect_timeout=5).close()
-                return
-            except psycopg.OperationalError as error:
-                if "password authentication failed" in str(error):
-                    raise PostgresError(f"{self.folder.secrets} does not belong to this data: {error}") from None
-                # Not listening yet, or "the database system is starting up": recovery takes as long as it takes.
+            # Its own word, as pg_ctl reads it: a connection during a recovery, which takes as long as it takes, would
+            # only be refused and logged.
+            if postmaster_state(self.folder.data) == "ready":
+                break
             if time.monotonic() - told > 5:
                 told = time.monotonic()
                 self.say(f"PostgreSQL is recovering ({told - began:.0f} s so far)")
-            time.sleep(0.03)
+            time.sleep(0.02)
+        try:
+            psycopg.connect(self.url(SUPERUSER, "postgres"), connect_timeout=5).close()
+        except psycopg.OperationalError as error:
+            raise PostgresError(f"PostgreSQL runs and does not let us in: {error}") from None
 
     def _last_words(self):
         lines = (self.folder.log / "postgres.log").read_text(errors="replace").splitlines()
@@ -327,7 +328,17 @@ def send(pid, number):
 
 
 def postmaster_pid(data):
+    return int(pid_file(data)[0]) if pid_file(data) else None
+
+
+def postmaster_state(data):
+    """starting, ready, stopping or standby: the eighth line of the pid file."""
+    lines = pid_file(data)
+    return lines[7].strip() if len(lines) > 7 else None
+
+
+def pid_file(data):
     try:
-        return int((data / "postmaster.pid").read_text().split("\n", 1)[0])
-    except (FileNotFoundError, ValueError):
-        return None
+        return (data / "postmaster.pid").read_text().splitlines()
+    except FileNotFoundError:
+        return []

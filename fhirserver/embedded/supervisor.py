@@ -222,12 +222,12 @@ class Server:
 
     def _web(self):
         # A request that waits holds a thread, and a few more tell the rest at once that there is no room.
-        threads = int(os.environ.get("FHIRSERVER_WEB_THREADS") or 16)
-        waiting = int(os.environ.get("FHIRSERVER_WAITING") or 112)
+        threads = int(os.environ.get("FHIRSERVER_WEB_THREADS") or 4)
+        waiting = int(os.environ.get("FHIRSERVER_WAITING") or 60)
         command = [
             *("-m", "granian", "fhirserver.wsgi:application", "--interface", "wsgi", "--http", "1", "--no-ws"),
             *("--host", self.options.host, "--port", str(self.options.port), "--workers", str(self.options.workers)),
-            *("--blocking-threads", str(threads + waiting + 4), "--blocking-threads-idle-timeout", "60"),
+            *("--blocking-threads", str(threads + 2 * waiting), "--blocking-threads-idle-timeout", "60"),
             *("--backlog", "1024", "--backpressure", "1024"),
             *("--respawn-failed-workers", "--workers-kill-timeout", "4", "--log-level", "warning"),
         ]

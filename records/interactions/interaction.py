@@ -68,6 +68,7 @@ class Outcome:
     issues: tuple = ()  # what there is to say beside success
     touched: list = field(default_factory=list)
     headers: dict = field(default_factory=dict)
+    recorded: list = field(default_factory=list)  # promises of audit records that must be kept before it is told
     content: tuple | None = None  # (content type, bytes) that are no FHIR at all: raw Binary
 
 
