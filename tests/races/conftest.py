@@ -1,0 +1,20 @@
+"""One server with two web processes for all races. Nobody dies here, so nothing is forced to the disk."""
+
+import pytest
+
+from tests.faults.conftest import FAST
+from tests.faults.server import Server
+
+
+@pytest.fixture(scope="session")
+def server():
+    server = Server(FAST)
+    yield server
+    server.stop()
+
+
+@pytest.fixture(autouse=True)
+def nothing_unexpected(server):
+    """No race is answered with a 500."""
+    yield
+    assert server.log() == []
