@@ -75,7 +75,7 @@ def criterion(type, name, value):
 
 def check(found):
     """Raise what compiling would: an unknown modifier, a bad value."""
-    from .compile import matched
+    from .conditions import matched
 
     matched(found)
 

@@ -4,6 +4,7 @@ A row holds the hash of a whole answer: of (parameter, code), of (parameter, sys
 With the clinical date in the key, "newest 50 with this code" is a walk along the primary key.
 """
 
+import re
 from functools import lru_cache
 
 from django.db import models
@@ -18,6 +19,8 @@ from .folding import fold
 # Code systems whose codes mean the same in any case (CodeSystem.caseSensitive = false).
 CASELESS = frozenset(("http://loinc.org", "http://snomed.info/sct"))
 SPECIAL = "http://hl7.org/fhir/special-values"  # the system of true and false
+LETTERED = re.compile(r"(?i)(?:l[aglp]|mthu)\d+(?:-\d)?")  # the codes of LOINC that have letters
+CONTACTS = frozenset(("phone", "email", "telecom"))  # the parameters whose values are ContactPoints
 PHONE = frozenset("0123456789 +-.()/")
 
 
@@ -48,12 +51,11 @@ class Concept(models.Model):
 @lru_cache(16384)
 def coded(type, code, system, value):
     """Keys of a coded value: without system, with it, and the system alone."""
+    plain, caseless = keys.key(type, code, "c", value), ()
     if system in CASELESS:
         value, given = value.lower(), value
-        caseless = (keys.key(type, code, "ci", value),) if given != value else ()
-        plain = keys.key(type, code, "c", given)
-    else:
-        plain, caseless = keys.key(type, code, "c", value), ()
+        if LETTERED.fullmatch(given):
+            caseless = (keys.key(type, code, "ci", value),)
     if not system:
         return (keys.key(type, code, "sc", "", value), plain)
     return (keys.key(type, code, "sc", system, value), plain, keys.key(type, code, "s", system), *caseless)
@@ -202,8 +204,8 @@ class TokenType(SearchType):
         parts = [unescape(p) for p in split(text, "|")]
         if len(parts) == 1 and parts[0]:
             value = parts[0]
-            found = [keys.key(type, code, "c", v) for v in dict.fromkeys((value, contact(value)))]
-            if value != value.upper() or value != value.lower():
+            found = [keys.key(type, code, "c", contact(value) if code in CONTACTS else value)]
+            if LETTERED.fullmatch(value):
                 found.append(keys.key(type, code, "ci", value.lower()))
             return found
         if len(parts) == 2 and any(parts):

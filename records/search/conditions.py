@@ -1,0 +1,119 @@
+"""Criteria as conditions over a row of resource. (search.html#combining, #chaining, #has)
+
+A criterion is an EXISTS probe of its index table by (resource, parameter); a chain or _has a probe of the references
+and of the resources at their other end, each within the access.
+"""
+
+from dataclasses import dataclass
+
+from records import keys
+from records.definitions.structures import type_number
+from records.errors import InvalidValue, UnsupportedModifier
+from records.sql import FALSE, SQL, any_of
+
+from .query import Chain, Criterion, Has, Ids, Updated
+from .ranges import condition as in_range
+from .types import TYPES, Any, Not
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the row that is judged stands in the statement.
+
+    `fenced`: OFFSET 0 keeps each probe a probe; else the planner may turn it into a join that starts from its rows.
+    """
+
+    alias: str = "r"
+    pk: str = "r.pk"
+    occurred: str = "r.occurred"
+    fenced: bool = True
+
+    def beyond(self):
+        """The place of a row that this one refers to, or that refers to it."""
+        alias = self.alias + "_"
+        return Place(alias, f"{alias}.pk", f"{alias}.occurred", self.fenced)
+
+
+WALKED = Place("r", "d.resource", "d.occurred")  # r is joined to an index walk d, whose columns come cheaper
+
+
+def live(type, access, alias="r"):
+    """Current rows of a type that the actor may find."""
+    return SQL(f"{alias}.type = {type_number(type)} AND NOT {alias}.deleted") & access.resources("search", type, alias)
+
+
+def matched(node):
+    """What index rows satisfy a criterion; raises InvalidValue or UnsupportedModifier."""
+    kind = TYPES[node.param.kind]
+    if node.modifier is None:
+        return kind.match(node.param, node.texts)
+    if node.modifier == "missing":
+        if node.texts not in (("true",), ("false",)):
+            raise InvalidValue(f"{node.param.code}:missing", ",".join(node.texts), "expected true or false")
+        present = kind.present(node.param)
+        return Not(present) if node.texts == ("true",) else present
+    if node.modifier[:1].isupper() and hasattr(kind, "typed"):
+        if node.param.targets and node.modifier not in node.param.targets:
+            known = ", ".join(node.param.targets)
+            raise UnsupportedModifier(node.param.code, node.modifier, f"it refers to {known}")
+        return kind.typed(node.param, node.modifier, node.texts)
+    return kind.modified(node.modifier, node.param, node.texts)
+
+
+def condition(node, type, access, place):
+    """A criterion as a condition over the row of that type at a place."""
+    match node:
+        case Criterion():
+            return probe(matched(node), place)
+        case Ids(ids):
+            return SQL(f"{place.alias}.identity = ANY(%s)", ([keys.identity(type, id) for id in ids],))
+        case Updated(limits):
+            return any_of(_updated(place.alias, *part) for part in limits)
+        case Chain(param, arms):
+            there = place.beyond()
+            wanted = any_of(_reached(arm, inner, access, there) for arm, inner in arms)
+            return _exists(
+                f"reference i JOIN resource {there.alias} ON {there.alias}.identity = i.target",
+                SQL(f"i.resource = {place.pk} AND i.param = %s", (param.key,)) & wanted,
+                place,
+            )
+        case Has(source, param, inner):
+            there = place.beyond()
+            return _exists(
+                f"reference i JOIN resource {there.alias} ON {there.pk} = i.resource",
+                SQL(f"i.param = %s AND i.target = {place.alias}.identity", (param.key,))
+                & _reached(source, inner, access, there),
+                place,
+            )
+    raise TypeError(node)
+
+
+def _reached(type, inner, access, there):
+    """A row at the other end of a reference: the actor may see it, and it satisfies the criterion."""
+    return live(type, access, there.alias) & condition(inner, type, access, there)
+
+
+def probe(match, place):
+    """Do index rows of the row at a place satisfy a match?"""
+    match match:
+        case Not(inner):
+            return ~probe(inner, place)
+        case Any(matches):
+            return any_of(probe(m, place) for m in matches)
+    if match.where == FALSE:
+        return FALSE
+    dated = f" AND i.occurred = {place.occurred}" if match.columns else ""
+    return _exists(f"{match.table} i", SQL(f"i.resource = {place.pk}{dated}") & match.where, place)
+
+
+def _exists(source, where, place):
+    fence = " OFFSET 0" if place.fenced else ""
+    return SQL(f"EXISTS (SELECT 1 FROM {source} WHERE {where.text}{fence})", where.params)
+
+
+def _updated(alias, prefix, a, b):
+    """_lastUpdated is an instant: both ends of the row are the column."""
+    column = f"{alias}.updated"
+    found = in_range(prefix, a, b, column, column)
+    places = found.text.replace("%s", "to_timestamp(%s::bigint / 1000000.0)")
+    return SQL(places, found.params)

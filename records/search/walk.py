@@ -1,0 +1,138 @@
+"""Where a search starts: the index to walk, and what is left to check on the rows met.
+
+_id                        the rows of these identities
+a token or reference       its index rows, which are in clinical order: (key, occurred, resource)
+a date "on or after"       the rows of the type from that day on, and the few that began before and last into it
+else                       the rows of the type, in clinical order; the planner may start from another criterion
+"""
+
+from typing import NamedTuple
+
+from records import keys
+from records.definitions.structures import type_number
+from records.fhirpath.times import DAY
+from records.sql import SQL, all_of
+
+from .conditions import WALKED, Place, condition, matched
+from .query import Chain, Criterion, Has, Ids
+from .types import Match
+
+MERGED = 8  # so many values of an "or" are merged as index walks; with more the planner chooses
+FREE = Place(fenced=False)
+
+
+class Start(NamedTuple):
+    """FROM and WHERE of a search; `walked`: the index walk is d, and its order is (d.occurred, d.resource)."""
+
+    source: SQL
+    where: SQL
+    walked: bool
+
+
+class Floor(NamedTuple):
+    """A date that must last to a moment, whenever it began: param is the key of the date parameter."""
+
+    param: int
+    edge: int
+
+
+def start(query, access):
+    """How to find the rows of a query."""
+    found = [(node, matched(node) if isinstance(node, Criterion) else None) for node in query.criteria]
+    if ids := next((node for node, _ in found if isinstance(node, Ids)), None):
+        others = [condition(node, query.type, access, Place()) for node, _ in found if node is not ids]
+        identities = [keys.identity(query.type, id) for id in ids.ids]
+        return Start(SQL("resource r"), all_of([SQL("r.identity = ANY(%s)", (identities,)), *others]), False)
+    low, high, floor = _bounds(found)
+    best = min((pair for pair in found if _rank(pair) is not None), key=_rank, default=None)
+    if best and _rank(best)[0] == 2 and any(isinstance(node, Chain | Has) for node, _ in found):
+        best = None  # a code is rarely narrower than a chain: the planner knows more
+    elif best or floor:
+        source = _walk(best[1] if best else None, query.type, floor)
+        others = [
+            condition(node, query.type, access, WALKED) for node, _ in found if best is None or node is not best[0]
+        ]
+        source = SQL(f"{source.text} JOIN resource r ON r.pk = d.resource", source.params)
+        return Start(source, all_of([*_between("d.occurred", low, high), *others]), True)
+    # a date that bounds the rows walked is checked on them, everything else may be where the planner starts
+    others = [condition(node, query.type, access, Place() if _is_bound(match) else FREE) for node, match in found]
+    return Start(SQL("resource r"), all_of([*_between("r.occurred", low, high), *others]), False)
+
+
+def _rank(pair):
+    """How good an index walk a criterion makes: the lower the fewer rows; None if none."""
+    node, match = pair
+    if not isinstance(match, Match) or not match.keys or len(match.keys) > MERGED:
+        return None
+    if match.unique or node.param.code == "identifier":
+        return 0, len(match.keys)
+    return (1 if match.table == "reference" else 2), len(match.keys)
+
+
+def _walk(match, type, floor):
+    """FROM item d(occurred, resource): an index range, or several merged in its order, no row twice."""
+    if match is None:
+        branches = [SQL(f"SELECT d.occurred, d.pk AS resource FROM resource d WHERE d.type = {type_number(type)}")]
+    else:
+        branches = [_branch(match, n) for n in range(len(match.keys))]
+    if floor:
+        since = SQL(" AND d.occurred >= %s", (floor.edge - DAY,))
+        branches = [SQL(b.text + since.text, b.params + since.params) for b in branches]
+        branches.append(_long(match, floor))
+    return SQL("(" + " UNION ALL ".join(b.text for b in branches) + ") d", sum((b.params for b in branches), ()))
+
+
+def _branch(match, n):
+    """The rows of one key that have none of the keys before it."""
+    on = " AND ".join(f"d.{c} = %s" for c in match.columns)
+    text, params = f"SELECT d.occurred, d.resource FROM {match.table} d WHERE {on}", match.keys[n]
+    for earlier in match.keys[:n]:
+        same = " AND ".join(f"e.{c} = %s" for c in match.columns)
+        text += (
+            f" AND NOT EXISTS (SELECT 1 FROM {match.table} e WHERE {same}"
+            " AND e.occurred = d.occurred AND e.resource = d.resource OFFSET 0)"
+        )
+        params += earlier
+    return SQL(text, params)
+
+
+def _long(match, floor):
+    """The few whose date began before the day of the edge and lasts into it: found by their end."""
+    param, edge = floor
+    text = (
+        "SELECT w.low AS occurred, w.resource FROM date w"
+        " WHERE w.param = %s AND w.high >= w.low + %s AND w.high >= %s AND w.low < %s"
+    )
+    params = (param, DAY, edge, edge - DAY)
+    if match:
+        among = f"SELECT 1 FROM {match.table} i WHERE i.resource = w.resource AND ({match.where.text}) OFFSET 0"
+        text += f" AND EXISTS ({among})"
+        params += match.where.params
+    return SQL(text, params)
+
+
+def _bounds(found):
+    """(lowest, highest, Floor) that the dates asked for put on `occurred`."""
+    low = high = floor = None
+    for node, match in found:
+        if not isinstance(match, Match) or match.table != "date" or not node.param.is_occurred:
+            continue
+        if match.low is not None:
+            low = match.low if low is None else max(low, match.low)
+        if match.high is not None:
+            high = match.high if high is None else min(high, match.high)
+        if match.floor is not None:
+            floor = max(floor or match.floor, match.floor)
+            param = node.param.key
+    if floor is None or (low is not None and low >= floor):
+        return low, high, None
+    return low, high, Floor(param, floor)
+
+
+def _between(column, low, high):
+    found = [] if low is None else [SQL(f"{column} >= %s", (low,))]
+    return found if high is None else [*found, SQL(f"{column} <= %s", (high,))]
+
+
+def _is_bound(match):
+    return isinstance(match, Match) and (match.low is not None or match.high is not None)
