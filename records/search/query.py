@@ -87,7 +87,7 @@ class Query:
 
 def types(query):
     """All resource types whose rows the search looks at."""
-    included = {i.source for i in query.includes if i.reverse and i.source}
+    included = {i.source for i in query.includes if i.source}
     return {query.type}.union(included, *(_types(c) for c in query.criteria))
 
 

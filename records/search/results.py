@@ -88,7 +88,7 @@ def select(type, pairs, access, limit=2):
 
 def immediate(query):
     """Does the search use only what is indexed by the write itself? Then it is never behind."""
-    return all(_immediate(node) for node in query.criteria)
+    return not query.includes and all(_immediate(node) for node in query.criteria)
 
 
 def _immediate(node):
