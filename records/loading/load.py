@@ -144,7 +144,11 @@ class Load:
 
 def load(inputs, execute, report, progress, processes=2):
     """Load the Inputs by `execute` (see work.py) in so many processes; a Summary."""
-    settings.FHIRSERVER_MAX_ENTRIES = max(settings.FHIRSERVER_MAX_ENTRIES, MOST_ENTRIES)
+
+    def carry_out(unit):
+        settings.FHIRSERVER_MAX_ENTRIES = MOST_ENTRIES  # in this process only
+        return work.load(unit, execute)
+
     connections.close_all()
-    with Pool(processes, lambda unit: work.load(unit, execute)) as pool, ledger.claimed():
+    with Pool(processes, carry_out) as pool, ledger.claimed():
         return Load(inputs, report, progress).run(pool)
