@@ -13,13 +13,13 @@ from queue import Empty, SimpleQueue
 import psycopg
 
 from records import errors
-from records.database import COPY_FROM, execute, in_transaction, insert, insertion, queue, translated
+from records.database import COPY_FROM, deadline, execute, in_transaction, insert, insertion, left, queue, translated
 from records.definitions.structures import type_number
 
 COLUMNS = ("request", "client", "user", "purpose", "interaction", "type", "patient", "entities", "query", "status")
 TYPES = ("uuid", "varchar", "varchar", "varchar", "varchar", "int2", "int8", "text", "text", "int2")
 READABLE_QUERY = 4000  # characters; longer queries are kept cut
-PATIENCE = 30  # seconds a read waits for its record
+PATIENCE = 8  # seconds a read waits for its record
 
 
 def record(actor, interaction, outcome, request_id):
@@ -40,7 +40,7 @@ def settle(promises):
     """Return when these records are committed; without them nothing may be told."""
     for promise in promises:
         try:
-            promise.result(PATIENCE)
+            promise.result(left(PATIENCE))
         except TooLate as error:
             raise errors.Busy("The access could not be recorded in time.") from error
         except psycopg.Error as error:
@@ -93,7 +93,9 @@ class Recorder(threading.Thread):
             except Empty:
                 pass
             try:
-                execute(self.INSERT, tuple(list(c) for c in zip(*(r for rows, _ in batch for r in rows), strict=True)))
+                columns = tuple(list(c) for c in zip(*(r for rows, _ in batch for r in rows), strict=True))
+                with deadline(PATIENCE):
+                    execute(self.INSERT, columns)
             except BaseException as error:  # every one of them is told, and nothing is answered
                 for _, done in batch:
                     done.set_exception(error)

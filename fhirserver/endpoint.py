@@ -18,7 +18,7 @@ from accessctl.access import access_for
 from accessctl.audit import record, settle
 from accessctl.replay import replayed
 from records import errors
-from records.database import atomic, retried
+from records.database import atomic, deadline, extend, retried
 from records.interactions import transaction
 from records.interactions.conditions import etag
 from records.interactions.interaction import Outcome, prepared, run, verb
@@ -33,6 +33,7 @@ from .requests import body, read_request
 
 log = logging.getLogger("fhirserver.endpoint")
 OPEN = ("metadata",)  # what answers without a token
+EACH = 0.02  # seconds by which an entry of a Bundle puts the deadline off
 GZIP_FROM = 1400  # bytes; less fits one packet
 
 
@@ -54,13 +55,15 @@ class Endpoint(APIView):
             try:
                 wanted = formats.wanted(request.META.get("HTTP_ACCEPT"), request.GET)
                 sent = body(request)  # a slow sender waits outside the gate
-                with gate:
-                    actor = actor_of(request, path)
-                    interaction = parse(read_request(request, path, sent))
-                    measured.interaction = interaction.code
-                    outcome = execute(interaction, actor, request_id, key_of(request))
-                    response = respond(outcome, interaction, wanted, request)
-                settle(outcome.recorded)  # and so does who waits for a commit
+                with deadline(settings.FHIRSERVER_DEADLINE_MS / 1000):
+                    with gate:
+                        actor = actor_of(request, path)
+                        interaction = parse(read_request(request, path, sent))
+                        measured.interaction = interaction.code
+                        extend(EACH * transaction.size(interaction))
+                        outcome = execute(interaction, actor, request_id, key_of(request))
+                        response = respond(outcome, interaction, wanted, request)
+                    settle(outcome.recorded)  # and so does who waits for a commit
             except Exception as error:
                 response = refuse(error, wanted, request_id)
             measured.status = response.status_code

@@ -32,6 +32,10 @@ SETTINGS = {
     "FHIRSERVER_MAX_ENTRIES": ("5000", "most entries of a Bundle"),
     "FHIRSERVER_DEFAULT_COUNT": ("50", "entries of a page without _count"),
     "FHIRSERVER_MAX_COUNT": ("1000", "largest page"),
+    "FHIRSERVER_DEADLINE_MS": (
+        "9000",
+        "longest wait of a request for the database, in milliseconds; 20 more an entry of a Bundle",
+    ),
     "FHIRSERVER_STATEMENT_TIMEOUT": ("10000", "longest database statement of a request, in milliseconds"),
     "FHIRSERVER_CATCH_UP_MS": ("1000", "time a search may spend on indexing what it depends on, in milliseconds"),
     "FHIRSERVER_REQUIRE_SUBJECT": ("false", "refuse an Observation without subject"),
@@ -81,6 +85,7 @@ FHIRSERVER_MAX_BODY = number("FHIRSERVER_MAX_BODY")
 FHIRSERVER_MAX_ENTRIES = number("FHIRSERVER_MAX_ENTRIES")
 FHIRSERVER_DEFAULT_COUNT = number("FHIRSERVER_DEFAULT_COUNT")
 FHIRSERVER_MAX_COUNT = number("FHIRSERVER_MAX_COUNT")
+FHIRSERVER_DEADLINE_MS = number("FHIRSERVER_DEADLINE_MS")
 FHIRSERVER_STATEMENT_TIMEOUT = number("FHIRSERVER_STATEMENT_TIMEOUT")
 FHIRSERVER_CATCH_UP_MS = number("FHIRSERVER_CATCH_UP_MS")
 FHIRSERVER_REQUIRE_SUBJECT = flag("FHIRSERVER_REQUIRE_SUBJECT")
@@ -138,6 +143,10 @@ SESSION_COOKIE_HTTPONLY = SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
 # -- databases -------------------------------------------------------------------------------------------------------
 
 
+# A database that is gone without a word is noticed; on a socket of this machine these have no meaning.
+TCP = {"tcp_user_timeout": "10000", "keepalives_idle": "10", "keepalives_interval": "5", "keepalives_count": "2"}
+
+
 def database(url, **session):
     """Django's description of a postgresql:// URL; `session` are settings of each session of the server."""
     parts = urlsplit(url)
@@ -146,6 +155,7 @@ def database(url, **session):
     options["options"] = " ".join([given, *(f"-c {name}={value}" for name, value in session.items())]).strip()
     options.setdefault("connect_timeout", "5")
     options.setdefault("application_name", "fhirserver")
+    options = TCP | options
     return {
         "ENGINE": "django.db.backends.postgresql",
         "NAME": unquote(parts.path.lstrip("/")),
@@ -172,6 +182,7 @@ def databases(environ):
             application,
             statement_timeout=FHIRSERVER_STATEMENT_TIMEOUT,
             idle_in_transaction_session_timeout=60_000,
+            client_connection_check_interval=2000,  # what a killed process asked for is not worked on to the end
         ),
         "owner": database(owner) | {"CONN_MAX_AGE": 0},
     }

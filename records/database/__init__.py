@@ -4,7 +4,7 @@ Django keeps the schema, the migrations, the settings and the pages; every row o
 BEGIN travels with the first statement of a transaction, and statements whose result nobody waits for (`queue`) travel
 with COMMIT. Connections are lent for as long as a transaction lasts, so that few serve many threads.
 
-Reading order: session (one connection), pool (several), this file.
+Reading order: deadline, session (one connection), pool (several), this file.
 """
 
 import threading
@@ -15,7 +15,12 @@ import psycopg
 from psycopg import sql
 
 from .. import errors
+from .deadline import deadline, extend, left
 from .pool import pool
+from .session import TooLate
+
+__all__ = ["COPY_FROM", "atomic", "cursor", "deadline", "execute", "extend", "held", "in_transaction", "insert",
+           "insertion", "left", "lock", "on_commit", "queue", "retried", "translated"]  # fmt: skip
 
 COPY_FROM = 16  # rows; below it one INSERT is cheaper than the three messages of COPY
 TRIES = 5
@@ -149,7 +154,7 @@ def retried(work):
 def translated(error):
     """The error that the caller is told, when the database is what failed."""
     match error:
-        case psycopg.errors.QueryCanceled():
+        case psycopg.errors.QueryCanceled() | TooLate():
             return errors.Busy("The request took longer than the server allows.", retry_after=5)
         case psycopg.errors.InsufficientResources() | psycopg.errors.TooManyConnections():
             return errors.Busy("The database has no room for this now.", retry_after=30)

@@ -9,10 +9,12 @@ from django.conf import settings
 from django.db import connections
 
 from .. import errors
+from .deadline import left
 from .session import Session
 
 OURS = ("host", "port", "dbname", "user", "password", "options", "connect_timeout", "application_name", "sslmode",
-        "sslrootcert", "sslcert", "sslkey", "target_session_attrs")  # fmt: skip
+        "sslrootcert", "sslcert", "sslkey", "target_session_attrs", "tcp_user_timeout", "keepalives_idle",
+        "keepalives_interval", "keepalives_count")  # fmt: skip
 
 
 class Pool:
@@ -27,7 +29,7 @@ class Pool:
     @contextmanager
     def lent(self):
         """A usable Session; Busy when none becomes free in time."""
-        if not self.free.acquire(timeout=settings.FHIRSERVER_PATIENCE_MS / 1000):
+        if not self.free.acquire(timeout=left(settings.FHIRSERVER_PATIENCE_MS / 1000)):
             raise errors.Busy("All database connections are in use.", retry_after=2)
         try:
             session = self._take()
@@ -43,10 +45,15 @@ class Pool:
             with self.guard:
                 session = self.idle.pop() if self.idle else None
             if session is None:
-                return Session(psycopg.connect(**self.parameters, autocommit=True))
+                return Session(psycopg.connect(**self.parameters | self._hurry(), autocommit=True))
             if session.usable:
                 return session
             session.close()
+
+    def _hurry(self):
+        """The patience that the deadline leaves for connecting; libpq's least is two seconds."""
+        patience = int(self.parameters.get("connect_timeout", 5))
+        return {"connect_timeout": max(2, int(left(patience)))}
 
     def _give(self, session):
         if session.usable:

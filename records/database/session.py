@@ -6,6 +6,8 @@ import psycopg
 from psycopg.adapt import PyFormat, Transformer
 from psycopg.pq import ConnStatus, ExecStatus, TransactionStatus
 
+from .deadline import left
+
 MOST_PREPARED = 256  # statements that a connection keeps; a new one takes the place of the oldest
 BAD = (ExecStatus.FATAL_ERROR, ExecStatus.BAD_RESPONSE, ExecStatus.PIPELINE_ABORTED)
 
@@ -104,7 +106,7 @@ class Session:
             self._wait_to_write()
         while True:
             while pg.is_busy():
-                self.readable.poll()
+                wait(self.readable)
                 pg.consume_input()
             result = pg.get_result()
             if result is None:
@@ -127,8 +129,19 @@ class Session:
         """The socket is full: wait until it takes more, reading what the server says meanwhile."""
         both = poll()
         both.register(self.pg.socket, POLLIN | POLLOUT)
-        both.poll()
+        wait(both)
         self.pg.consume_input()
+
+
+class TooLate(psycopg.OperationalError):
+    """The deadline passed before the database answered; what became of the statement is not known."""
+
+
+def wait(socket):
+    """Until there is something to do at the socket, or the deadline has passed: the connection is then given up."""
+    seconds = left()
+    if not socket.poll(None if seconds is None else seconds * 1000):
+        raise TooLate("the database did not answer in time")
 
 
 _numbered = {}

@@ -84,6 +84,12 @@ def place(n, below=""):
     return f"Bundle.entry[{n}]" + (f".{below}" if below else "")
 
 
+def size(interaction):
+    """How many entries the Bundle has, as far as it is one; 0 for everything else."""
+    given = interaction.body.get("entry") if interaction.code == "transaction" and interaction.body else None
+    return len(given) if isinstance(given, list) else 0
+
+
 def is_batch(interaction):
     """Is this system-level POST a batch? (Bundle.type)"""
     return interaction.code == "transaction" and bundle_type(interaction) == "batch"
