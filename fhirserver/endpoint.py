@@ -113,7 +113,7 @@ def committed(interaction, actor, request_id, key):
             outcome = run(interaction, access)
         record(actor, interaction, outcome, request_id)
     else:
-        with atomic():
+        with atomic(snapshot=transaction.only_reads(interaction)):
             outcome = replayed(key, actor, interaction, lambda: run(interaction, access))
             record(actor, interaction, outcome, request_id)
     return outcome

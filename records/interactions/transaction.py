@@ -86,8 +86,20 @@ def place(n, below=""):
 
 def size(interaction):
     """How many entries the Bundle has, as far as it is one; 0 for everything else."""
-    given = interaction.body.get("entry") if interaction.code == "transaction" and interaction.body else None
-    return len(given) if isinstance(given, list) else 0
+    return len(asked_of(interaction))
+
+
+def only_reads(interaction):
+    """Is it a Bundle that writes nothing? Then all its answers are to be of one moment. (fault F20)"""
+    requests = [e.get("request") if isinstance(e, dict) else None for e in asked_of(interaction)]
+    return bool(requests) and all(isinstance(r, dict) and r.get("method") == "GET" for r in requests)
+
+
+def asked_of(interaction):
+    """The entries of a Bundle that nobody has looked at yet."""
+    body = interaction.body if interaction.code == "transaction" else None
+    given = body.get("entry") if isinstance(body, dict) else None
+    return given if isinstance(given, list) else []
 
 
 def is_batch(interaction):
