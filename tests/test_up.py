@@ -181,6 +181,14 @@ def test_demo_people_are_not_served_to_other_machines(folder):
     assert refused.returncode == 1 and "Demo people" in refused.stderr
 
 
+def test_a_setting_that_makes_no_sense_is_named(folder):
+    refused = subprocess.run(
+        [*MANAGE, "up", "--port", str(free_port()), "--data", str(folder / "other"), "--empty"],
+        capture_output=True, text=True, env=ENVIRONMENT | {"FHIRSERVER_MAX_BODY": "50 MB"}, timeout=30,
+    )  # fmt: skip
+    assert refused.returncode == 1 and "FHIRSERVER_MAX_BODY='50 MB' is not a whole number" in refused.stderr
+
+
 def issue_token(data):
     command = [*MANAGE, "issue_token", "--data", str(data), "--client", "test", "--scope", "system/*.rs"]
     issued = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, timeout=60)

@@ -5,6 +5,7 @@ It needs no Django and stays small: manage.py comes here without loading any.
 
 import argparse
 import contextlib
+import importlib
 import importlib.metadata
 import ipaddress
 import json
@@ -119,6 +120,10 @@ class Server:
         """What must not be served, is not. Settings are checked before anything is started."""
         if self.folder.exists and not self.folder.secrets.joinpath("secret_key").exists():
             raise StartFailed(f"{self.folder.secrets} is incomplete: restore the secrets that belong to this data.")
+        try:
+            self.settings = importlib.import_module("fhirserver.settings")
+        except ValueError as error:  # names the setting and what is wrong with it
+            raise StartFailed(str(error)) from None
         if os.environ.get("FHIRSERVER_SECRET_KEY") in ("", "unset"):
             raise StartFailed("FHIRSERVER_SECRET_KEY is set to nothing: set a key, or unset it for the folder's own.")
         for name in ("FHIRSERVER_TLS_CERT", "FHIRSERVER_TLS_KEY"):
@@ -222,8 +227,7 @@ class Server:
 
     def _web(self):
         # A request that waits holds a thread, and a few more tell the rest at once that there is no room.
-        threads = int(os.environ.get("FHIRSERVER_WEB_THREADS") or 4)
-        waiting = int(os.environ.get("FHIRSERVER_WAITING") or 60)
+        threads, waiting = self.settings.FHIRSERVER_WEB_THREADS, self.settings.FHIRSERVER_WAITING
         command = [
             *("-m", "granian", "fhirserver.wsgi:application", "--interface", "wsgi", "--http", "1", "--no-ws"),
             *("--host", self.options.host, "--port", str(self.options.port), "--workers", str(self.options.workers)),
