@@ -7,6 +7,7 @@ A page begins after the sort keys of the last row of the page before: nothing is
 """
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from records.errors import InvalidValue
 from records.sql import SQL, all_of, any_of
@@ -29,9 +30,17 @@ class Key:
     join: SQL | None = None
 
 
+class Statement(NamedTuple):
+    """What to execute; `prepare`: its plan does not depend on the values, so that one plan may serve all."""
+
+    text: str
+    params: tuple
+    prepare: bool
+
+
 def page(query, access, after=None, limit=None):
     """Rows (COLUMNS, then the sort keys) of a page and one more, from the keys `after`."""
-    source, where, walked = start(query, access)
+    source, where, walked, prepare = start(query, access)
     order = order_of(query)
     if walked:
         order = [replace(key, text=WALKED.get(key.text, key.text)) for key in order]
@@ -41,21 +50,22 @@ def page(query, access, after=None, limit=None):
     selected = ", ".join([COLUMNS, *(key.text for key in order)])
     by = ", ".join(f"{key.text} {'DESC' if key.descending else 'ASC'}" for key in order)
     joined = sum((j.params for j in joins), ())
-    return SQL(
+    return Statement(
         f"SELECT {selected} FROM {source.text}{''.join(' ' + j.text for j in joins)} WHERE {wanted.text}"
-        f" ORDER BY {by} LIMIT %s",
-        (*source.params, *joined, *wanted.params, query.count + 1 if limit is None else limit),
+        f" ORDER BY {by} LIMIT {query.count + 1 if limit is None else limit:d}",
+        (*source.params, *joined, *wanted.params),
+        prepare and not joins,
     )
 
 
 def count(query, access, most=None):
     """How many rows match, within the access; counted up to `most`."""
-    source, where, _ = start(query, access)
+    source, where, _, _ = start(query, access, ordered=False)
     where = all_of((where, live(query.type, access)))
-    if most is None:
-        return SQL(f"SELECT count(*) FROM {source.text} WHERE {where.text}", source.params + where.params)
-    inner = f"SELECT 1 FROM {source.text} WHERE {where.text} LIMIT %s"
-    return SQL(f"SELECT count(*) FROM ({inner}) c", (*source.params, *where.params, most))
+    rows = f"SELECT 1 FROM {source.text} WHERE {where.text}"
+    if most is not None:
+        rows += f" LIMIT {most:d}"
+    return Statement(f"SELECT count(*) FROM ({rows}) c", source.params + where.params, False)
 
 
 # order

@@ -4,7 +4,7 @@ from records.sql import SQL
 
 # i is the row; a and b are the ends of the value. One line is one prefix.
 RANGES = {
-    "eq": "i.low >= %(a)s AND i.high <= %(b)s",
+    "eq": "i.low >= %(a)s AND i.low <= %(b)s AND i.high <= %(b)s",  # one column in a range: planner and index see it
     "ne": "(i.low < %(a)s OR i.high > %(b)s)",
     "gt": "i.high > %(b)s",
     "lt": "i.low < %(a)s",

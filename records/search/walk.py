@@ -22,11 +22,14 @@ FREE = Place(fenced=False)
 
 
 class Start(NamedTuple):
-    """FROM and WHERE of a search; `walked`: the index walk is d, and its order is (d.occurred, d.resource)."""
+    """FROM and WHERE of a search; `walked`: the index walk is d, and its order is (d.occurred, d.resource);
+    `fixed`: there is one way to run it, whatever the values.
+    """
 
     source: SQL
     where: SQL
-    walked: bool
+    walked: bool = False
+    fixed: bool = False
 
 
 class Floor(NamedTuple):
@@ -36,27 +39,27 @@ class Floor(NamedTuple):
     edge: int
 
 
-def start(query, access):
-    """How to find the rows of a query."""
+def start(query, access, ordered=True):
+    """How to find the rows of a query; `ordered`: the order of the answer matters."""
     found = [(node, matched(node) if isinstance(node, Criterion) else None) for node in query.criteria]
     if ids := next((node for node, _ in found if isinstance(node, Ids)), None):
         others = [condition(node, query.type, access, Place()) for node, _ in found if node is not ids]
         identities = [keys.identity(query.type, id) for id in ids.ids]
-        return Start(SQL("resource r"), all_of([SQL("r.identity = ANY(%s)", (identities,)), *others]), False)
+        return Start(SQL("resource r"), all_of([SQL("r.identity = ANY(%s)", (identities,)), *others]), fixed=True)
     low, high, floor = _bounds(found)
     best = min((pair for pair in found if _rank(pair) is not None), key=_rank, default=None)
     if best and _rank(best)[0] == 2 and any(isinstance(node, Chain | Has) for node, _ in found):
         best = None  # a code is rarely narrower than a chain: the planner knows more
     elif best or floor:
-        source = _walk(best[1] if best else None, query.type, floor)
+        source = _walk(best[1] if best else None, query.type, floor, _way(query) if ordered else None)
         others = [
             condition(node, query.type, access, WALKED) for node, _ in found if best is None or node is not best[0]
         ]
         source = SQL(f"{source.text} JOIN resource r ON r.pk = d.resource", source.params)
-        return Start(source, all_of([*_between("d.occurred", low, high), *others]), True)
+        return Start(source, all_of([*_between("d.occurred", low, high), *others]), True, not floor)
     # a date that bounds the rows walked is checked on them, everything else may be where the planner starts
     others = [condition(node, query.type, access, Place() if _is_bound(match) else FREE) for node, match in found]
-    return Start(SQL("resource r"), all_of([*_between("r.occurred", low, high), *others]), False)
+    return Start(SQL("resource r"), all_of([*_between("r.occurred", low, high), *others]))
 
 
 def _rank(pair):
@@ -69,17 +72,35 @@ def _rank(pair):
     return (1 if match.table == "reference" else 2), len(match.keys)
 
 
-def _walk(match, type, floor):
-    """FROM item d(occurred, resource): an index range, or several merged in its order, no row twice."""
+def _way(query):
+    """Direction of an answer in clinical order, else None."""
+    if not query.sort:
+        return "DESC"
+    first = query.sort[0]
+    if len(query.sort) > 1 or not first.param or not first.param.is_occurred:
+        return None
+    return "DESC" if first.descending else "ASC"
+
+
+def _walk(match, type, floor, way):
+    """FROM item d(occurred, resource): an index range, or several merged in its order, no row twice.
+
+    Each branch says its ORDER BY: only then does PostgreSQL merge the ranges instead of sorting their sum.
+    """
     if match is None:
-        branches = [SQL(f"SELECT d.occurred, d.pk AS resource FROM resource d WHERE d.type = {type_number(type)}")]
+        of = f"FROM resource d WHERE d.type = {type_number(type)} AND NOT d.deleted"
+        branches = [SQL(f"SELECT d.occurred, d.pk AS resource {of}")]
     else:
         branches = [_branch(match, n) for n in range(len(match.keys))]
     if floor:
         since = SQL(" AND d.occurred >= %s", (floor.edge - DAY,))
         branches = [SQL(b.text + since.text, b.params + since.params) for b in branches]
         branches.append(_long(match, floor))
-    return SQL("(" + " UNION ALL ".join(b.text for b in branches) + ") d", sum((b.params for b in branches), ()))
+    params = sum((b.params for b in branches), ())
+    if len(branches) == 1:
+        return SQL(f"({branches[0].text}) d", params)
+    by = f" ORDER BY occurred {way}, resource {way}" if way else ""
+    return SQL("(" + " UNION ALL ".join(f"({b.text}{by})" for b in branches) + ") d", params)
 
 
 def _branch(match, n):
@@ -97,16 +118,16 @@ def _branch(match, n):
 
 
 def _long(match, floor):
-    """The few whose date began before the day of the edge and lasts into it: found by their end."""
+    """The few whose date began before the day of the edge and lasts into it: found by their end, then sorted."""
     param, edge = floor
     text = (
-        "SELECT w.low AS occurred, w.resource FROM date w"
-        " WHERE w.param = %s AND w.high >= w.low + %s AND w.high >= %s AND w.low < %s"
+        "SELECT w.occurred, w.resource FROM (SELECT low AS occurred, resource FROM date"
+        " WHERE param = %s AND high >= low + %s AND high >= %s AND low < %s OFFSET 0) w"
     )
     params = (param, DAY, edge, edge - DAY)
     if match:
         among = f"SELECT 1 FROM {match.table} i WHERE i.resource = w.resource AND ({match.where.text}) OFFSET 0"
-        text += f" AND EXISTS ({among})"
+        text += f" WHERE EXISTS ({among})"
         params += match.where.params
     return SQL(text, params)
 

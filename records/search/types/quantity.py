@@ -213,8 +213,18 @@ class NumberType(SearchType):
     # read side
 
     def match(self, param, texts):
-        found = any_of(condition(*number(param, unescape(text))) for text in texts)
+        found = any_of(between(*number(param, unescape(text))) for text in texts)
         return Match("quantity", SQL("i.param = %s AND i.key = %s", (param.key, param.key)) & found)
+
+
+def between(prefix, a, b):
+    """The condition, with the bound on `low` that follows where it is also `high`, and serves the index."""
+    wanted = condition(prefix, a, b)
+    edge = {"gt": (">", b), "ge": (">=", a), "ap": (">=", a)}.get(prefix)
+    if edge is None:
+        return wanted
+    sign, bound = edge
+    return wanted & SQL(f"i.low {sign} %s OR i.high <> i.low", (bound,))
 
 
 def number(param, text):
