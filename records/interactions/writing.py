@@ -149,6 +149,8 @@ def lock(targets, access):
     for target in targets:
         if target.interaction.code != "create" and target.id is not None:
             by_code.setdefault(target.interaction.code, []).append(target)
+    if len(by_code) > 1:  # all of them in the one order first, whatever is done to each: no two wait for each other
+        store.hold([(t.interaction.type, t.id) for group in by_code.values() for t in group])
     # One statement for each code; rows of several codes cannot overlap, duplicates were refused.
     for code in sorted(by_code):
         group = by_code[code]

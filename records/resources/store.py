@@ -116,6 +116,14 @@ def lock(references, access, code):
     return found
 
 
+def hold(references):
+    """Lock the current rows of (type, id) pairs, in the order in which everybody does. (fault F12)"""
+    execute(
+        "SELECT FROM resource r WHERE r.identity = ANY(%s) ORDER BY r.identity FOR NO KEY UPDATE OF r",
+        (sorted(identity(type, id) for type, id in references),),
+    )
+
+
 def present(references, access):
     """Those of the (type, id) pairs that are there and that the access may refer to."""
     found = set()
@@ -208,6 +216,7 @@ def write(writes, access):
         w.id = id
         created = row is None or row.deleted
         done.append(written(w, pk, version, updated, patient, shared, when, resource, body, True, created))
+    new_rows.sort(key=lambda row: row[3])  # by identity: two who create the same wait in one order
     insert("resource", RESOURCE_COLUMNS, RESOURCE_TYPES, new_rows)
     update(changed_rows)
     insert("version", VERSION_COLUMNS, VERSION_TYPES, versions)
