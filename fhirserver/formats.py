@@ -4,6 +4,8 @@ import base64
 import re
 import zlib
 from dataclasses import dataclass
+from functools import lru_cache
+from urllib.parse import parse_qsl
 
 from records import errors
 from records.formats import json as fhir_json
@@ -21,11 +23,14 @@ NAMES = {
     "xml": XML, "application/xml": XML, "text/xml": XML, XML: XML,
 }  # fmt: skip
 VERSIONS = ("4.0", "4.0.1")
+BINARY = re.compile(r"Binary(?:/[A-Za-z0-9\-.]{1,64})?/?\Z")
+ONE_BINARY = re.compile(r"Binary/[A-Za-z0-9\-.]{1,64}(?:/_history/[0-9]+)?/?\Z")
+PATCHES = {"json": "fhirpath", "xml": "fhirpath", "json-patch": "json"}  # reader -> format of the patch
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What the client wants to receive; `raw` when it asked for no FHIR format at all (Binary may answer so)."""
+    """What the client wants to receive; `raw` when it asks for a Binary in no format of FHIR: its content."""
 
     format: str = JSON
     pretty: bool = False
@@ -42,38 +47,52 @@ def media_type(header):
     return name.strip().lower(), found
 
 
-def wanted(accept, query):
+def wanted(accept, query="", path=""):
     """_format wins over Accept; NotAcceptable when neither names a format served. (http.html#2.21.0.6.1)"""
-    pretty = query.get("_pretty") == "true"
-    asked = query.get("_format")
-    if asked is not None:
-        name = media_type(asked.replace(" ", "+"))[0]
+    asked = {}
+    if "_format" in query or "_pretty" in query:
+        asked = dict(parse_qsl(query, keep_blank_values=True, errors="replace"))
+    pretty = asked.get("_pretty") == "true"
+    if "_format" in asked:
+        name = media_type(asked["_format"].replace(" ", "+"))[0]
         if name not in NAMES:
-            raise errors.NotAcceptable(asked)
+            raise errors.NotAcceptable(asked["_format"])
         return Wanted(NAMES[name], pretty)
-    choices = []
-    for position, part in enumerate((accept or "*/*").split(",")):
-        name, parameters = media_type(part)
-        try:
-            weight = float(parameters.get("q", 1))
-        except ValueError:
-            weight = 0.0
-        if weight > 0 and name:
-            choices.append((-weight, position, name, parameters))
-    best = None
-    for _, _, name, parameters in sorted(choices):
-        if parameters.get("fhirversion", "4.0") not in VERSIONS:
-            continue
-        if name in NAMES:
-            return Wanted(NAMES[name], pretty)
-        if name in ("*/*", "application/*") and best is None:
-            best = Wanted(JSON, pretty, raw=True)
-    if best is None:
-        best = Wanted(JSON, pretty, raw=True) if any("fhir" not in c[2] for c in choices) else None
-        if best is None or all(c[2].startswith("text/html") for c in choices):
-            raise errors.NotAcceptable(accept)
-        return Wanted(JSON, pretty, raw=accept)
-    return best
+    format, named = negotiated((accept or "*/*").strip())
+    raw = not named and ONE_BINARY.match(path) is not None
+    if format is None and not raw:
+        raise errors.NotAcceptable(accept)
+    return Wanted(format or JSON, pretty, raw)
+
+
+@lru_cache(256)
+def negotiated(accept):
+    """(the format that an Accept header prefers or None, did it name it). (RFC 9110 12.5.1)"""
+    offers = []
+    for format in (JSON, XML):
+        ranges = [found for position, part in enumerate(accept.split(",")) if (found := covers(part, format, position))]
+        specificity, weight, position = max(ranges, default=(0, 0.0, 0))
+        if weight > 0:
+            offers.append(((weight, specificity, position), format))
+    if not offers:
+        return None, False
+    (_, specificity, _), format = max(offers, key=lambda offer: offer[0])
+    return format, specificity == 2
+
+
+def covers(part, format, position):
+    """(specificity, weight, -position) of one range of Accept, or None when it does not cover the format."""
+    name, parameters = media_type(part)
+    if parameters.get("fhirversion", "4.0") not in VERSIONS:
+        return None
+    specificity = 2 if NAMES.get(name) == format else {"application/*": 1, "*/*": 0}.get(name)
+    if specificity is None:
+        return None
+    try:
+        weight = float(parameters.get("q", 1))
+    except ValueError:
+        weight = 0.0
+    return specificity, weight, -position
 
 
 def inflated(data, encoding, limit):
@@ -91,34 +110,46 @@ def inflated(data, encoding, limit):
         raise errors.TooLarge(f"The body is larger than {limit} bytes when unpacked.")
     if not engine.eof:
         raise errors.BadRequest("The gzip body is cut short.")
+    if engine.unused_data:
+        raise errors.BadRequest("The body goes on after the end of its gzip.")
     return plain
 
 
-def tree(data, content_type, path):
+def tree(data, content_type, path, method="POST", context=None):
     """(tree, patch format) of a request body; a Binary may be any content. (binary.html#rest)"""
     name, parameters = media_type(content_type)
     reader = READERS.get(name)
-    is_binary = re.match(r"Binary(/[A-Za-z0-9\-.]{1,64})?/?\Z", path) is not None
-    if is_binary and name and reader not in ("json", "xml", "json-patch", "xml-patch"):
-        return {"resourceType": "Binary", "contentType": content_type, "data": base64.b64encode(data).decode()}, None
-    if is_binary and name in ("application/json", "text/json", "application/xml", "text/xml"):
-        return {"resourceType": "Binary", "contentType": content_type, "data": base64.b64encode(data).decode()}, None
-    if not data:
-        return None, None
-    if reader in (None, "form", "xml-patch"):
+    if method != "PATCH" and name and BINARY.match(path) and name not in (JSON, XML):
+        return binary(data, content_type, path, context), None
+    allowed = ("json", "xml", "json-patch") if method == "PATCH" else ("json", "xml")
+    if reader not in allowed and (data or name):
         raise errors.UnsupportedMediaType(
             f"Content-Type {content_type!r} is not supported here; send {JSON} or {XML}"
-            + (", or application/json-patch+json for a patch." if reader == "xml-patch" else ".")
+            + (", or application/json-patch+json." if method == "PATCH" else ".")
         )
     if parameters.get("charset", "utf-8").lower() not in ("utf-8", "utf8"):
         raise errors.UnsupportedMediaType(f"The charset {parameters['charset']!r} is not supported; send UTF-8.")
     if parameters.get("fhirversion", "4.0") not in VERSIONS:
         raise errors.UnsupportedMediaType(f"FHIR version {parameters['fhirversion']!r} is not served; 4.0 is.")
+    if not data:
+        if method == "PATCH":
+            raise errors.InvalidStructure("The body is empty; a patch is expected.")
+        return None, None
     if reader == "json-patch":
         return fhir_json.parse(data, list), "json"
-    if reader == "xml":
-        return fhir_xml.parse(data), "fhirpath"
-    return fhir_json.parse(data), "fhirpath"
+    return (fhir_xml if reader == "xml" else fhir_json).parse(data), PATCHES[reader]
+
+
+def binary(data, content_type, path, context):
+    """Content as a Binary; X-Security-Context names the resource whose rules guard it. (binary.html#rest)"""
+    found = {"resourceType": "Binary"}
+    _, slash, id = path.strip("/").partition("/")
+    if slash:
+        found["id"] = id
+    found["contentType"] = content_type
+    if context:
+        found["securityContext"] = {"reference": context}
+    return found | {"data": base64.b64encode(data).decode()}
 
 
 def rendered(body, wanted):
@@ -127,7 +158,7 @@ def rendered(body, wanted):
         if isinstance(body, bytes | memoryview) and not wanted.pretty:
             return bytes(body)
         return (fhir_json.dump_pretty if wanted.pretty else fhir_json.dump)(plain(body))
-    return fhir_xml.dump(plain(body))
+    return (fhir_xml.dump_pretty if wanted.pretty else fhir_xml.dump)(plain(body))
 
 
 def plain(body):

@@ -3,6 +3,7 @@
 import ipaddress
 import re
 from functools import cache
+from urllib.parse import quote
 
 from django.conf import settings
 from django.core.exceptions import DisallowedHost
@@ -13,23 +14,47 @@ from records.interactions.parse import Request, pairs
 from . import formats
 
 HEADERS = ("HTTP_IF_MATCH", "HTTP_IF_NONE_MATCH", "HTTP_IF_MODIFIED_SINCE", "HTTP_IF_NONE_EXIST", "HTTP_PREFER")
+HOST = re.compile(r"[A-Za-z0-9.\-:\[\]]+")
+PREFIX = re.compile(r"(?:/[A-Za-z0-9._~\-]+)*")
 FORWARDED = re.compile(r'(?:^|[;,\s])(host|proto)="?([^";,\s]+)"?', re.I)
 
 
 def read_request(request, path, data):
     """The Request, its body (bytes) parsed."""
     meta = request.META
-    headers = {name[5:].lower().replace("_", "-"): meta[name] for name in HEADERS if name in meta}
+    headers = {name[5:].lower().replace("_", "-"): text(meta, name) for name in HEADERS if name in meta}
     form, tree, patch_format = (), None, None
     if request.method in ("POST", "PUT", "PATCH"):
         content_type = meta.get("CONTENT_TYPE", "")
         if path.endswith("_search"):
             form = form_pairs(data, content_type)
-        elif data or content_type:
-            tree, patch_format = formats.tree(data, content_type, path)
+        elif data or content_type or request.method == "PATCH":
+            tree, patch_format = formats.tree(
+                data, content_type, path, request.method, text(meta, "HTTP_X_SECURITY_CONTEXT")
+            )
     return Request(
-        request.method, path, meta.get("QUERY_STRING", ""), headers, tree, base(request), form, None, patch_format
+        request.method,
+        quote(path, safe="/$*"),  # WSGI decodes the path; whoever decodes it again must find the same
+        text(meta, "QUERY_STRING"),
+        headers,
+        tree,
+        base(request),
+        form,
+        None,
+        patch_format,
     )
+
+
+def text(meta, name):
+    """A value of the environment, which WSGI gives as Latin-1 whatever the bytes are. (PEP 3333)"""
+    value = meta.get(name, "")
+    if value.isascii():
+        return value
+    try:
+        return value.encode("latin-1").decode("utf-8")
+    except UnicodeError as error:
+        place = "query" if name == "QUERY_STRING" else f"header {name[5:].replace('_', '-').title()}"
+        raise errors.BadRequest(f"The {place} is not UTF-8.") from error
 
 
 def form_pairs(data, content_type):
@@ -89,7 +114,8 @@ def base(request):
         host = forwarded.get("host") or meta.get("HTTP_X_FORWARDED_HOST", "").split(",")[0].strip()
         scheme = forwarded.get("proto") or meta.get("HTTP_X_FORWARDED_PROTO", "").split(",")[0].strip()
         prefix = meta.get("HTTP_X_FORWARDED_PREFIX", "").rstrip("/")
-        if host and re.fullmatch(r"[A-Za-z0-9.\-:\[\]]+", host) and scheme in ("", "http", "https"):
+        prefix = prefix if PREFIX.fullmatch(prefix) else ""
+        if HOST.fullmatch(host) and scheme in ("", "http", "https"):
             return f"{scheme or request.scheme}://{host}{prefix}/fhir"
     try:
         return f"{request.scheme}://{request.get_host()}/fhir"

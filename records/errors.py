@@ -173,13 +173,18 @@ class Unexpected(FHIRError):
     sentence = "The server met an unexpected error; it is logged under {0}."
 
 
+# What a client sent and a sentence names, in characters that every format can carry. (xml 2.2)
+_HIDDEN = (*range(9), 11, 12, *range(14, 32), *range(127, 160), *range(0xD800, 0xE000), 0xFFFE, 0xFFFF)
+VISIBLE = dict.fromkeys(_HIDDEN, "\ufffd")
+
+
 def operation_outcome(issues):
     """OperationOutcome as a resource tree."""
     return {
         "resourceType": "OperationOutcome",
         "issue": [
-            {"severity": i.severity, "code": i.code, "diagnostics": i.diagnostics}
-            | ({"expression": [i.expression]} if i.expression else {})
+            {"severity": i.severity, "code": i.code, "diagnostics": i.diagnostics.translate(VISIBLE)}
+            | ({"expression": [i.expression.translate(VISIBLE)]} if i.expression else {})
             for i in issues
         ],
     }

@@ -18,8 +18,9 @@ def plan(target, access):
     interaction = target.interaction
     if target.found:
         row = target.row
-        return Outcome(200, row.body if row.visible else None, interaction.type, row.id, row.version, row.updated, location=True,
-                       touched=[Touched(interaction.type, row.id, row.version, row.patient)])  # fmt: skip
+        touched = [Touched(interaction.type, row.id, row.version, row.patient)]
+        body = row.body if row.visible else None
+        return Outcome(200, body, interaction.type, row.id, row.version, row.updated, location=True, touched=touched)
     require_type(target)
     return Write("POST", interaction.type, target.id, target.resource, base=interaction.base)
 
@@ -31,5 +32,6 @@ def require_type(target):
     given = target.resource.get("resourceType")
     if given != target.interaction.type:
         raise errors.InvalidStructure(
-            f"resourceType is {given!r}; the URL says {target.interaction.type!r}.", expression="resourceType"
+            f"resourceType is {given!r}; the URL says {target.interaction.type!r}.",
+            expression=f"{target.interaction.type}.resourceType",
         )

@@ -3,13 +3,13 @@
 import re
 from email.utils import parsedate_to_datetime
 from typing import NamedTuple
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import parse_qsl, quote, unquote
 
 from .. import errors, operations
 from ..definitions.structures import RESOURCE_TYPES
 from .interaction import VERBS, Conditions, Interaction
 
-ID = re.compile(r"[A-Za-z0-9\-.]{1,64}\Z")
+ID = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9\-.]{1,64}\Z")  # not . and .., which no URL can name (RFC 3986 5.2.4)
 SERVED = frozenset(RESOURCE_TYPES) - {"Parameters"}  # Parameters has no endpoint (parameters.html)
 OF_THE_FORMAT = frozenset(("_format", "_pretty"))
 MOST_PARAMETERS = 1000
@@ -32,8 +32,7 @@ class Request(NamedTuple):
 def parse(request):
     """The Interaction; an error says which part of the URL is not known or not allowed."""
     method = "GET" if request.method == "HEAD" else request.method
-    segments = tuple(unquote(s, errors="strict") for s in request.path.strip("/").split("/")) if request.path else ()
-    segments = () if segments == ("",) else segments
+    segments = segments_of(request.path)
     prefer = preferences(request.headers.get("prefer", ""))
     common = {
         "method": method,
@@ -50,6 +49,15 @@ def parse(request):
     if segments and segments[-1].startswith("$"):
         return an_operation(method, segments, common)
     return a_verb(method, segments, common)
+
+
+def segments_of(path):
+    """The path between its slashes, decoded once."""
+    try:
+        segments = tuple(unquote(s, errors="strict") for s in path.strip("/").split("/"))
+    except UnicodeDecodeError as error:
+        raise errors.BadRequest("The URL is not UTF-8.") from error
+    return () if segments == ("",) else segments
 
 
 def pairs(query):
@@ -98,7 +106,7 @@ def require_type(name):
 
 
 def require_id(text):
-    if not ID.match(text):
+    if not (isinstance(text, str) and ID.match(text)):
         raise errors.InvalidId(text)
     return text
 
@@ -110,7 +118,7 @@ def an_operation(method, segments, common):
     id = require_id(before[1]) if len(before) > 1 else None
     version = before[3] if len(before) == 4 and before[2] == "_history" else None
     if len(before) > 2 and version is None:
-        raise errors.UnknownURL("/".join(segments))
+        raise errors.UnknownURL(quote("/".join(segments)))
     level = ("system", "type", "instance", None, "version")[len(before)]
     operation = operations.find(last[1:], level, type)
     if operation is None:
@@ -139,14 +147,15 @@ def a_verb(method, segments, common):
         return Interaction(verb.code, verb.level, bound.get("type"), bound.get("id"), bound.get("version"), **common)
     if len(segments) in (3, 4) and method in ("GET", "POST") and (found := compartment(method, segments, common)):
         return found
-    if segments and segments[0] not in SERVED and not segments[0].startswith("_"):
+    if segments and segments[0] not in SERVED and segments[0] not in WORDS:
         raise errors.UnknownType(segments[0])
     if allowed:
         names = ", ".join(sorted(allowed))
         raise errors.MethodNotAllowed(method, names, headers={"Allow": names})
-    raise errors.UnknownURL("/".join(segments))
+    raise errors.UnknownURL(quote("/".join(segments)))
 
 
+WORDS = ("metadata", "_history", "_search")  # what may stand where a type stands
 COMPARTMENTS = ("Patient", "Encounter", "Practitioner", "RelatedPerson", "Device")
 
 

@@ -3,7 +3,9 @@
 from .. import errors
 from ..database import execute
 from ..definitions.structures import type_number
+from ..formats.json import parse
 from ..keys import identity
+from ..resources.subset import SUMMARIES, subset
 from .conditions import not_modified
 from .interaction import Outcome, Touched, interaction
 
@@ -26,7 +28,7 @@ def read(interaction, access):
     outcome = Outcome(200, body, type, id, version, updated, touched=[Touched(type, id, version, patient)])
     if not_modified(interaction.conditions, version, updated):
         outcome.status, outcome.body = 304, None
-    return outcome
+    return cut(outcome, interaction)
 
 
 @interaction("vread", "GET", "{type}/{id}/_history/{version}")
@@ -45,12 +47,27 @@ def vread(interaction, access):
     version, updated, body, patient = rows[0]
     if body is None:
         raise errors.Gone(f"{type}/{id}/_history/{interaction.version}")
-    return Outcome(200, body, type, id, version, updated, touched=[Touched(type, id, version, patient)])
+    return cut(
+        Outcome(200, body, type, id, version, updated, touched=[Touched(type, id, version, patient)]), interaction
+    )
+
+
+def cut(outcome, interaction):
+    """The outcome with the part of its resource that _summary or _elements asks for. (search.html#summary)"""
+    if not interaction.parameters or interaction.code not in ("read", "vread"):
+        return outcome
+    asked = dict(interaction.parameters)
+    summary, elements = asked.get("_summary"), tuple(filter(None, asked.get("_elements", "").split(",")))
+    if summary is not None and summary not in SUMMARIES:
+        raise errors.InvalidValue("_summary", summary, f"expected one of {', '.join(SUMMARIES)}")
+    if outcome.body is not None and (summary or elements):
+        outcome.body = subset(parse(bytes(outcome.body)), summary, elements)
+    return outcome
 
 
 def version_number(interaction):
     """The version asked for; what is no number of ours names no version."""
     text = interaction.version
     if not (text.isascii() and text.isdigit() and len(text) < 10):
-        raise errors.NotFound(f"{interaction.type}/{interaction.id}/_history/{text}")
+        raise errors.NotFound(f"{interaction.type}/{interaction.id}/_history/{text!r}")
     return int(text)

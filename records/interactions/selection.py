@@ -4,14 +4,14 @@ Two requests with the same criteria wait for each other on a lock of (type, crit
 decides; so fifty concurrent conditional creates make one resource.
 """
 
-from urllib.parse import parse_qsl
-
 from django.conf import settings
 
 from .. import errors, search
 from ..database import lock
 from ..indexing.index import catch_up
 from ..keys import key
+from ..resources.located import located
+from .parse import pairs, require_id
 
 IMMEDIATE = {"_id", "identifier", "url"}  # indexed by the write itself; everything else waits for the indexer
 
@@ -29,7 +29,7 @@ class Resolver:
 
 def pairs_of(text):
     """(name, value) pairs of criteria given as text, in a header or a Bundle entry."""
-    return tuple(parse_qsl(text.partition("?")[2] if "?" in text else text, keep_blank_values=True))
+    return pairs(text.partition("?")[2] if "?" in text else text)
 
 
 def criteria_of(interaction):
@@ -48,11 +48,12 @@ def select(targets, access):
     for target, criteria in conditional:
         interaction = target.interaction
         finder = Resolver(access) if interaction.code == "create" else access
-        matches = matching(interaction.type, criteria, finder)
-        if len(matches) > 1:
-            raise errors.MultipleMatches(
-                f"{interaction.type}?{text_of(criteria)}", expression=target.expression or None
-            )
+        try:
+            matches = matching(interaction.type, criteria, finder)
+            if len(matches) > 1:
+                raise errors.MultipleMatches(f"{interaction.type}?{text_of(criteria)}")
+        except errors.FHIRError as error:
+            raise located(error, target.expression) from error
         if matches:
             target.id, target.found = matches[0], True
             if interaction.code == "create":
@@ -61,8 +62,20 @@ def select(targets, access):
             earlier = first.setdefault(normalised(interaction.type, criteria), positions[id(target)])
             target.shares = earlier if earlier != positions[id(target)] else None
         elif interaction.code == "update" and target.resource is not None:
-            target.id = target.resource.get("id")
+            target.id = id_given(target)
     return targets
+
+
+def id_given(target):
+    """The id that the body proposes for a resource that the criteria did not find, or None."""
+    given = target.resource.get("id")
+    if given is None:
+        return None
+    try:
+        return require_id(given)
+    except errors.InvalidId as error:
+        error.expression = f"{target.interaction.type}.id"
+        raise located(error, target.expression) from error
 
 
 def matching(type, criteria, access, limit=2):

@@ -5,25 +5,26 @@ them, whatever the order of the entries. A batch is split here and executed entr
 """
 
 import base64
-import binascii
+import re
 from dataclasses import replace
-from urllib.parse import urlsplit
 
 from django.conf import settings
 from msgspec import Raw
 
 from .. import errors
 from ..formats import json
+from ..resources.located import located
 from ..resources.store import instant
 from .conditions import etag
 from .delete import MOST, single
 from .interaction import Interaction, Outcome, interaction, prepared, run
 from .parse import Request, parse
 from .selection import selected
-from .writing import carry_out, located
+from .writing import carry_out
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH")
 WRITES = ("delete", "create", "update", "patch")
+SCHEME = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.\-]*:|//)")
 
 
 @interaction("transaction", "POST", "")
@@ -112,7 +113,7 @@ def bundle_type(interaction):
     bundle = interaction.body
     if not isinstance(bundle, dict) or bundle.get("resourceType") != "Bundle":
         raise errors.InvalidStructure(
-            "A POST to the base must be a Bundle of type batch or transaction.", expression="resourceType"
+            "A POST to the base must be a Bundle of type batch or transaction.", expression="Bundle.resourceType"
         )
     kind = bundle.get("type")
     if kind not in ("batch", "transaction"):
@@ -183,9 +184,11 @@ def an_entry(entry, around):
     for key in ("ifNoneMatch", "ifModifiedSince", "ifMatch", "ifNoneExist"):
         if not isinstance(request.get(key, ""), str):
             raise errors.InvalidStructure(f"request.{key} must be a string.")
+    if not isinstance(entry.get("fullUrl", ""), str):
+        raise errors.InvalidStructure("fullUrl must be a string.")
     if url.startswith(around.base + "/"):
         url = url[len(around.base) + 1 :]
-    elif urlsplit(url).scheme:
+    elif SCHEME.match(url):
         raise errors.InvalidStructure(f"request.url {url!r} is not on this server.")
     path, _, query = url.partition("?")
     resource = entry.get("resource")
@@ -200,10 +203,9 @@ def an_entry(entry, around):
         "if-none-exist": request.get("ifNoneExist"),
     }
     body, patch_format = (resource, None) if method != "PATCH" else patch_of(resource)
-    full_url = entry.get("fullUrl")
     asked = parse(
         Request(method, path.lstrip("/"), query, {k: v for k, v in headers.items() if v is not None}, body, around.base,
-                full_url=full_url if isinstance(full_url, str) else None, patch_format=patch_format)
+                full_url=entry.get("fullUrl"), patch_format=patch_format)
     )  # fmt: skip
     return replace(asked, strict=around.strict, prefer_return=around.prefer_return)
 
@@ -215,7 +217,7 @@ def patch_of(resource):
     if resource.get("resourceType") == "Binary":
         try:
             return json.parse(base64.b64decode(resource.get("data", ""), validate=True), list), "json"
-        except (binascii.Error, TypeError) as error:
+        except (ValueError, TypeError) as error:
             raise errors.InvalidStructure("Binary.data is not base64.") from error
     raise errors.InvalidStructure("A PATCH entry holds Parameters (FHIRPath Patch) or a Binary (JSON Patch).")
 

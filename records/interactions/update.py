@@ -1,15 +1,11 @@
 """Update, update as create, and conditional update. (http.html#update, http.html#upsert, http.html#cond-update)"""
 
-import re
-
 from .. import errors
 from ..resources.store import Write
 from .conditions import require_match
 from .create import require_type
 from .interaction import interaction
 from .writing import carry_out, plans
-
-ID = re.compile(r"[A-Za-z0-9\-.]{1,64}\Z")
 
 
 @interaction("update", "PUT", "{type}/{id}")
@@ -29,6 +25,11 @@ def plan(target, access):
     elif target.id is not None and target.resource.get("id", target.id) != target.id:
         raise errors.InvalidStructure(
             f"The criteria select {interaction.type}/{target.id}; the body says id {target.resource['id']!r}.",
+            expression=f"{interaction.type}.id",
+        )
+    if interaction.id is None and target.current is not None and not target.found:
+        raise errors.Conflict(
+            f"The criteria select nothing; {interaction.type}/{target.id}, the id in the body, is there already.",
             expression=f"{interaction.type}.id",
         )
     require_match(interaction.conditions.if_match, target.current)

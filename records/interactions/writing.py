@@ -9,13 +9,14 @@ store    one call; then the rows as stored must lie within the writer's access, 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from .. import errors
 from ..formats.json import clone
 from ..resources import references, store
 from ..resources.intake import accept, missing_targets
+from ..resources.located import located
 from . import selection
 from .interaction import Outcome, Touched
 
@@ -107,15 +108,6 @@ def one(function, target, access):
         return function(target, access)
     except errors.FHIRError as error:
         raise located(error, target.expression) from error
-
-
-def located(error, expression):
-    """The error with its issues placed inside the Bundle."""
-    if not expression:
-        return error
-    entry = expression.removesuffix(".resource")
-    error._issues = tuple(replace(i, expression=i.expression or entry) for i in error.issues)
-    return error
 
 
 def name(targets):

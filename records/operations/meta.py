@@ -9,6 +9,8 @@ from ..formats.json import dump, parse
 from ..interactions.interaction import Outcome
 from ..interactions.read import read, vread
 from ..interactions.writing import carry_out
+from ..resources.intake import refusal
+from ..resources.validation import check
 from . import operation
 
 PARTS = {"profile": None, "tag": "coding", "security": "coding"}
@@ -78,8 +80,10 @@ def changed(interaction, access, change):
 def meta_in(body):
     """The `meta` parameter. (operation-resource-meta-add.html)"""
     if isinstance(body, dict) and body.get("resourceType") == "Parameters":
-        for parameter in body.get("parameter") or ():
-            if isinstance(parameter, dict) and isinstance(parameter.get("valueMeta"), dict):
+        if wrong := [i for i in check(body, "Parameters") if i.severity in ("error", "fatal")]:
+            raise refusal(wrong)
+        for parameter in body.get("parameter", ()):
+            if parameter.get("name") == "meta" and "valueMeta" in parameter:
                 return parameter["valueMeta"]
     raise errors.InvalidStructure(
         "Expected Parameters with a parameter 'meta' of type Meta.", expression="Parameters.parameter"

@@ -39,6 +39,10 @@ def asked(interaction):
     if resource is not None and resource.get("resourceType") == "Parameters":
         given = [p for p in resource.get("parameter") or () if isinstance(p, dict)]
         resource = next((p.get("resource") for p in given if p.get("name") == "resource"), None)
+        if resource is not None and not isinstance(resource, dict):
+            raise errors.InvalidStructure(
+                "The parameter resource holds no resource.", expression="Parameters.parameter"
+            )
         mode = next((p.get("valueCode") for p in given if p.get("name") == "mode"), mode)
         profiles += [
             p.get("valueUri") or p.get("valueCanonical") or p.get("valueString")
@@ -47,7 +51,7 @@ def asked(interaction):
         ]
     if mode is not None and mode not in MODES:
         raise errors.InvalidValue("mode", mode, f"expected one of {', '.join(MODES)}")
-    return resource, mode, [p for p in profiles if p]
+    return resource, mode, [p for p in profiles if p and isinstance(p, str)]
 
 
 def answer(interaction, resource, mode, profiles, touched):
@@ -60,7 +64,7 @@ def answer(interaction, resource, mode, profiles, touched):
                 "error", "structure", f"resourceType is {type!r}; expected {interaction.type!r}.", "resourceType"
             )
         )
-    if mode == "update" and resource.get("id") != interaction.id:
+    if mode == "update" and interaction.id is not None and resource.get("id") != interaction.id:
         issues.append(
             errors.Issue("error", "value", f"id is {resource.get('id')!r}; expected {interaction.id!r}.", f"{type}.id")
         )

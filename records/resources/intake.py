@@ -6,6 +6,7 @@ from django.conf import settings
 
 from .. import errors
 from . import rules
+from .located import within
 from .references import local, places
 from .validation import check
 
@@ -31,11 +32,6 @@ def refusal(issues):
     """400 when the resource is not what its definition says, 422 when it breaks a rule. (http.html#create)"""
     kind = errors.Invalid if all(i.code in BUSINESS for i in issues) else errors.InvalidStructure
     return kind(issues=issues)
-
-
-def within(expression, place):
-    """ "Patient.name[0]" inside "Bundle.entry[3].resource"."""
-    return f"{place}.{expression.partition('.')[2]}".rstrip(".") if expression else place
 
 
 def missing_targets(pairs, exists):

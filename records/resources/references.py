@@ -8,6 +8,7 @@ import re
 
 from .. import errors
 from ..definitions.structures import RESOURCE_TYPES
+from .located import located
 
 LINKS = frozenset(("url", "valueUri", "valueUrl", "valueUuid", "valueOid"))  # may hold a fullUrl of the Bundle too
 CONDITIONAL = re.compile(r"(" + "|".join(RESOURCE_TYPES) + r")\?(.+)\Z", re.S)
@@ -52,7 +53,10 @@ def resolve(resources, full_urls, find):
                 wrong.append(errors.Issue("error", "not-found", f"No entry has the fullUrl {value}.", where))
             elif "?" in value and (match := CONDITIONAL.match(value)):
                 if value not in found:
-                    found[value] = find(match[1], match[2])
+                    try:
+                        found[value] = find(match[1], match[2])
+                    except errors.FHIRError as error:
+                        raise located(error, f"{expression or resource['resourceType']}.{path}.reference") from error
                 node[key] = found[value]
     if wrong:
         raise errors.BadRequest(issues=wrong)

@@ -4,6 +4,7 @@ from ..definitions.structures import structure
 
 SUBSETTED = {"system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValue", "code": "SUBSETTED"}
 ALWAYS = ("resourceType", "id", "meta")
+SUMMARIES = ("true", "text", "data", "count", "false")  # count and false cut nothing from a resource
 
 
 def subset(resource, summary=None, elements=None):
