@@ -4,11 +4,14 @@ request -> Interaction -> run within the Access of its actor -> Outcome -> respo
 happened. Interaction and record share one transaction; the answer leaves after the commit.
 """
 
+import base64
 import gzip
 import logging
+import re
 import uuid
 from contextlib import nullcontext
 from email.utils import format_datetime
+from urllib.parse import quote
 
 from django.conf import settings
 from django.http import HttpResponse
@@ -24,7 +27,6 @@ from records.interactions.conditions import etag
 from records.interactions.interaction import Outcome, prepared, run, verb
 from records.interactions.parse import parse
 from records.operations import find
-from records.resources.subset import subset
 
 from . import formats, metrics
 from .authentication import BearerToken
@@ -35,6 +37,7 @@ log = logging.getLogger("fhirserver.endpoint")
 OPEN = ("metadata",)  # what answers without a token
 EACH = 0.02  # seconds by which an entry of a Bundle puts the deadline off
 GZIP_FROM = 1400  # bytes; less fits one packet
+GZIP = re.compile(r"(?:^|,)\s*(?:gzip|\*)\s*(?:;\s*q=(?!0(?:\.0*)?\s*(?:,|$))[0-9.]+\s*)?(?:,|$)", re.I)
 
 
 class Endpoint(APIView):
@@ -53,7 +56,7 @@ class Endpoint(APIView):
         wanted = formats.Wanted()
         with metrics.request() as measured:
             try:
-                wanted = formats.wanted(request.META.get("HTTP_ACCEPT"), request.GET)
+                wanted = formats.wanted(request.META.get("HTTP_ACCEPT"), request.META.get("QUERY_STRING", ""), path)
                 sent = body(request)  # a slow sender waits outside the gate
                 with deadline(settings.FHIRSERVER_DEADLINE_MS / 1000):
                     with gate:
@@ -70,6 +73,13 @@ class Endpoint(APIView):
         return finished(response, request, request_id)
 
     get = head = post = put = patch = delete = answer
+    default_response_headers = {}  # DRF's own Allow would stand in for the one of an error
+
+    def http_method_not_allowed(self, request, path):
+        """A method that FHIR does not have."""
+        request_id, allowed = uuid.uuid4(), ", ".join(m.upper() for m in self.http_method_names)
+        error = errors.MethodNotAllowed(request.method, allowed, headers={"Allow": allowed})
+        return finished(refuse(error, formats.Wanted(), request_id), request, request_id)
 
     def options(self, request, path):
         """CORS preflight. (http.html#2.21.0.1; SMART App Launch S9)"""
@@ -194,14 +204,9 @@ def respond(outcome, interaction, wanted, request):
     elif is_write and interaction.prefer_return == "OperationOutcome":
         issues = outcome.issues or (errors.Issue("information", "informational", "Done."),)
         body = errors.operation_outcome(issues)
-    cut = {n: v for n, v in interaction.parameters if n in ("_summary", "_elements")}
-    if interaction.code in ("read", "vread"):
-        if outcome.type == "Binary" and wanted.raw and body is not None:
-            return raw_binary(outcome)
-        if cut and body is not None:
-            body = subset(
-                formats.plain(body), cut.get("_summary"), tuple(filter(None, cut.get("_elements", "").split(",")))
-            )
+        status = 200 if status == 204 else status
+    if wanted.raw and body is not None and interaction.code in ("read", "vread"):
+        return raw_binary(outcome)
     response = HttpResponse(status=status)
     if body is not None:
         response.content = formats.rendered(body, wanted)
@@ -220,11 +225,14 @@ def respond(outcome, interaction, wanted, request):
 
 def raw_binary(outcome):
     """The content of a Binary as a download that no browser runs. (binary.html#rest; attack A55)"""
-    import base64
-
     resource = formats.plain(outcome.body)
+    content_type = resource.get("contentType", "")
+    if not content_type.isascii() or not content_type.isprintable():
+        content_type = ""  # FHIR lets a code hold a line break, a header cannot
     content = base64.b64decode(resource.get("data", ""))
-    response = HttpResponse(content, content_type=resource.get("contentType", "application/octet-stream"))
+    response = HttpResponse(content, content_type=content_type or "application/octet-stream")
+    if context := (resource.get("securityContext") or {}).get("reference"):
+        response["X-Security-Context"] = quote(context, safe="/:?=&%#")
     response["Content-Disposition"] = "attachment"
     response["Content-Security-Policy"] = "sandbox; default-src 'none'"
     response["ETag"] = etag(outcome.version)
@@ -252,10 +260,11 @@ def finished(response, request, request_id):
                 " Prefer, Idempotency-Key, X-Request-Id, X-Provenance"
             )
             response["Access-Control-Max-Age"] = "600"
-    if "gzip" in request.META.get("HTTP_ACCEPT_ENCODING", "") and len(response.content) >= GZIP_FROM:
+    if len(response.content) >= GZIP_FROM and GZIP.search(request.META.get("HTTP_ACCEPT_ENCODING", "")):
         response.content = gzip.compress(response.content, compresslevel=1, mtime=0)
         response["Content-Encoding"] = "gzip"
-    response["Content-Length"] = str(len(response.content))
+    if response.status_code not in (204, 304):
+        response["Content-Length"] = str(len(response.content))
     return response
 
 
