@@ -113,8 +113,9 @@ def verb(code, level):
 def prepared(interaction):
     """The interaction with what it needs done before its transaction opens."""
     if interaction.code == "operation":
-        return interaction
-    before = verb(interaction.code, interaction.level).before
+        before = operations.find(interaction.operation, interaction.level, interaction.type).before
+    else:
+        before = verb(interaction.code, interaction.level).before
     return before(interaction) if before else interaction
 
 

@@ -53,7 +53,7 @@ def bound_patient(query, base):
             named = local(text, base)
             if named and named[0] == "Patient":
                 return identity(*named)
-            if "/" not in text and node.param.targets == ("Patient",):
+            if "/" not in text and (node.param.code == "patient" or node.param.targets == ("Patient",)):
                 return identity("Patient", text)
     return None
 

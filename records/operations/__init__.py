@@ -14,17 +14,21 @@ class Operation(NamedTuple):
     affects_state: bool  # then GET is refused
     snapshot: bool
     needs: str | None  # the interaction that its right is judged by; None: no record is shown or changed
+    before: Callable | None  # (interaction) -> interaction: what it needs done before its transaction opens
 
 
 OPERATIONS: list[Operation] = []
 
 
-def operation(name, level, on=None, needs="read", affects_state=False, snapshot=False):
+ADMINISTER = "administer"  # needs: not a right on records but on the server as a whole
+
+
+def operation(name, level, on=None, needs="read", affects_state=False, snapshot=False, before=None):
     """Register (interaction, access) -> Outcome as $name at a level, on one type, several (tuple) or all."""
 
     def register(handler):
         types = (on,) if isinstance(on, str) else on
-        OPERATIONS.append(Operation(name, level, types, handler, affects_state, snapshot, needs))
+        OPERATIONS.append(Operation(name, level, types, handler, affects_state, snapshot, needs, before))
         return handler
 
     return register
