@@ -1,6 +1,7 @@
 """The tables of fixtures/cases/search: a query, the ids it finds (or the error), the line of the specification.
 
-Each file brings its own resources. Every row is run as the search, and as the count of the search.
+Each file brings its own resources. Every row is run as the search, as its count, and both again as an actor who may
+see every second resource.
 """
 
 import json
@@ -13,12 +14,23 @@ from records import errors
 from records.access import Everything
 from records.search import results
 from records.search.parse import parse
+from records.sql import SQL
 
 from .conftest import put, undone
 
 FILES = sorted((Path(__file__).resolve().parents[2] / "fixtures" / "cases" / "search").glob("*.json"))
 TABLES = {path.stem: json.loads(path.read_text()) for path in FILES}
 ROWS = [(name, case) for name, table in TABLES.items() for case in table["cases"]]
+
+
+BEYOND = ("chain",)  # what is found depends on what else may be seen
+
+
+class Half(Everything):
+    """An actor who may see every second resource."""
+
+    def resources(self, code, type, alias="r", pk="pk"):
+        return SQL(f"{alias}.pk %% 2 = 0")
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +80,11 @@ def test_case(loaded, name, case):
         assert any(case["warning"] in issue.diagnostics for issue in query.warnings)
     if found.next is None:
         assert results.total(query, Everything()) == len(expected)
+    half = results.run(query, Half())
+    assert {row.pk for row in half.rows} <= {row.pk for row in found.rows if row.pk % 2 == 0}
+    if name not in BEYOND:
+        assert [row.pk for row in half.rows] == [row.pk for row in found.rows if row.pk % 2 == 0]
+        assert results.total(query, Half()) == len(half.rows)
 
 
 def test_every_row_names_its_place_in_the_specification():
