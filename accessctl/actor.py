@@ -7,7 +7,7 @@ from hashlib import sha256
 
 from django.utils import timezone
 
-from records.database import execute
+from records.database import Ahead, execute
 from records.keys import identity, key
 
 from . import scopes
@@ -33,19 +33,67 @@ class Actor:
         return key("user", self.user) if self.user else key("client", self.client)
 
 
-def actor_of(token):
-    """The Actor of a bearer token that is valid now, or None."""
-    rows = execute(
-        "SELECT c.name, u.username, t.scopes, t.purpose, t.patient FROM token_access t"
-        " JOIN client c ON c.id = t.client_id LEFT JOIN auth_user u ON u.id = t.user_id"
-        " WHERE t.digest = %s AND t.expires > now() AND t.revoked IS NULL AND c.active"
-        " AND (u.id IS NULL OR u.is_active)",
-        (sha256(token.encode()).digest(),),
-    )
-    if not rows:
+LOOKUP = (
+    "SELECT c.name, u.username, t.scopes, t.purpose, t.patient FROM token_access t"
+    " JOIN client c ON c.id = t.client_id LEFT JOIN auth_user u ON u.id = t.user_id"
+    " WHERE t.digest = %s AND t.expires > now() AND t.revoked IS NULL AND c.active"
+    " AND (u.id IS NULL OR u.is_active)"
+)
+MOST_KNOWN = 10_000
+_known = {}  # digest -> (row, Actor) as last seen; never believed without `confirm`
+
+
+class Stale(Exception):
+    """The token says something else than when this process last saw it."""
+
+
+class Caller:
+    """An Actor that a token was last seen to mean; `confirm` asks the database whether it still does.
+
+    The question travels with the first statement of the request, so that it costs no round trip of its own; nothing
+    is told or committed before the answer.
+    """
+
+    __slots__ = ("_ahead", "_digest", "_row", "actor")
+
+    def __init__(self, token):
+        self._digest = sha256(token.encode()).digest()
+        seen = _known.get(self._digest)
+        self._ahead = Ahead(LOOKUP, (self._digest,)) if seen else None
+        self._row, self.actor = seen or self._looked_up(execute(LOOKUP, (self._digest,)))
+
+    def _looked_up(self, rows):
+        if not rows:
+            raise InvalidToken
+        client, user, granted, purpose, patient = rows[0]
+        actor = Actor(client, user, scopes.parsed(granted), purpose, identity("Patient", patient) if patient else None)
+        if len(_known) >= MOST_KNOWN:
+            _known.clear()
+        _known[self._digest] = rows[0], actor
+        return rows[0], actor
+
+    def confirm(self):
+        """Raise InvalidToken when the token is valid no more, Stale when it means something else."""
+        if self._ahead is None:
+            return
+        rows, self._ahead = self._ahead.rows(), None
+        if rows != [self._row]:
+            _known.pop(self._digest, None)
+            raise Stale if rows else InvalidToken
+
+
+class Trusted:
+    """A caller that no token speaks for: the system's own commands."""
+
+    def __init__(self, actor):
+        self.actor = actor
+
+    def confirm(self):
         return None
-    client, user, granted, purpose, patient = rows[0]
-    return Actor(client, user, scopes.parsed(granted), purpose, identity("Patient", patient) if patient else None)
+
+
+class InvalidToken(Exception):
+    """No valid token of ours: unknown, expired, revoked, or of a client or user that is no longer active."""
 
 
 def issue(client, scope, user=None, purpose=None, patient=None, lifetime=timedelta(hours=1)):

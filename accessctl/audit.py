@@ -6,8 +6,6 @@ the process's Recorder; each waits for it, and fails when it fails. No record, n
 
 import os
 import threading
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as TooLate
 from queue import Empty, SimpleQueue
 
 import psycopg
@@ -39,12 +37,7 @@ def record(actor, interaction, outcome, request_id):
 def settle(promises):
     """Return when these records are committed; without them nothing may be told."""
     for promise in promises:
-        try:
-            promise.result(left(PATIENCE))
-        except TooLate as error:
-            raise errors.Busy("The access could not be recorded in time.") from error
-        except psycopg.Error as error:
-            raise translated(error) from error
+        promise.wait()
 
 
 def rows_of(actor, interaction, outcome, request_id):
@@ -66,6 +59,30 @@ def rows_of(actor, interaction, outcome, request_id):
     ]  # fmt: skip
 
 
+class Promise:
+    """That rows will be committed: a lock that is free when it is settled."""
+
+    __slots__ = ("_lock", "error")
+
+    def __init__(self):
+        self._lock, self.error = threading.Lock(), None
+        self._lock.acquire()
+
+    def settle(self, error):
+        self.error = error
+        self._lock.release()
+
+    def wait(self):
+        """Return when it is kept; raise when it cannot be."""
+        if not self._lock.acquire(timeout=left(PATIENCE)):
+            raise errors.Busy("The access could not be recorded in time.")
+        self._lock.release()
+        if isinstance(self.error, psycopg.Error):
+            raise translated(self.error) from self.error
+        if self.error is not None:
+            raise self.error
+
+
 class Recorder(threading.Thread):
     """Commits the records of concurrent reads together."""
 
@@ -79,10 +96,10 @@ class Recorder(threading.Thread):
         self.waiting = SimpleQueue()
 
     def promise(self, rows):
-        """A Future that is done when the rows are committed."""
-        done = Future()
-        self.waiting.put((rows, done))
-        return done
+        """Kept when the rows are committed."""
+        promise = Promise()
+        self.waiting.put((rows, promise))
+        return promise
 
     def run(self):
         while True:
@@ -97,11 +114,11 @@ class Recorder(threading.Thread):
                 with deadline(PATIENCE):
                     execute(self.INSERT, columns)
             except BaseException as error:  # every one of them is told, and nothing is answered
-                for _, done in batch:
-                    done.set_exception(error)
+                for _, promise in batch:
+                    promise.settle(error)
             else:
-                for _, done in batch:
-                    done.set_result(None)
+                for _, promise in batch:
+                    promise.settle(None)
 
 
 _recorder = None

@@ -2,7 +2,7 @@
 
 from rest_framework.authentication import BaseAuthentication
 
-from accessctl.actor import actor_of
+from accessctl.actor import Caller, InvalidToken
 from records import errors
 from records.database import retried
 
@@ -10,7 +10,7 @@ CHALLENGE = {"WWW-Authenticate": 'Bearer realm="fhir", error="invalid_token"'}
 
 
 class BearerToken(BaseAuthentication):
-    """request.auth is the Actor, or None when no token was sent; a token that is not valid is refused."""
+    """request.auth is the Caller, or None when no token was sent; a token that is not valid is refused."""
 
     def authenticate(self, request):
         header = request.META.get("HTTP_AUTHORIZATION")
@@ -19,7 +19,8 @@ class BearerToken(BaseAuthentication):
         kind, _, token = header.partition(" ")
         if kind.lower() != "bearer" or not token.strip():
             raise errors.LoginRequired(headers=CHALLENGE)
-        actor = retried(lambda: actor_of(token.strip()))
-        if actor is None:
-            raise errors.LoginRequired(headers=CHALLENGE)
-        return actor, actor
+        try:
+            caller = retried(lambda: Caller(token.strip()))
+        except InvalidToken:
+            raise errors.LoginRequired(headers=CHALLENGE) from None
+        return caller.actor, caller

@@ -18,10 +18,11 @@ from django.http import HttpResponse
 from rest_framework.views import APIView
 
 from accessctl.access import access_for
+from accessctl.actor import InvalidToken, Stale
 from accessctl.audit import record, settle
 from accessctl.replay import replayed
 from records import errors
-from records.database import atomic, deadline, extend, retried
+from records.database import atomic, deadline, drop_ahead, extend, retried
 from records.interactions import transaction
 from records.interactions.conditions import etag
 from records.interactions.interaction import Outcome, prepared, run, verb
@@ -29,7 +30,7 @@ from records.interactions.parse import parse
 from records.operations import find
 
 from . import formats, metrics
-from .authentication import BearerToken
+from .authentication import CHALLENGE, BearerToken
 from .overload import gate
 from .requests import body, read_request
 
@@ -60,15 +61,17 @@ class Endpoint(APIView):
                 sent = body(request)  # a slow sender waits outside the gate
                 with deadline(settings.FHIRSERVER_DEADLINE_MS / 1000):
                     with gate:
-                        actor = actor_of(request, path)
+                        caller = caller_of(request, path)
                         interaction = parse(read_request(request, path, sent))
                         measured.interaction = interaction.code
                         extend(EACH * transaction.size(interaction))
-                        outcome = execute(interaction, actor, request_id, key_of(request))
+                        outcome = execute(interaction, caller, request_id, key_of(request))
                         response = respond(outcome, interaction, wanted, request)
                     settle(outcome.recorded)  # and so does who waits for a commit
             except Exception as error:
                 response = refuse(error, wanted, request_id)
+            finally:
+                drop_ahead()
             measured.status = response.status_code
         return finished(response, request, request_id)
 
@@ -86,7 +89,7 @@ class Endpoint(APIView):
         return finished(HttpResponse(status=204), request, uuid.uuid4())
 
 
-def actor_of(request, path):
+def caller_of(request, path):
     """Who asks; nobody, only for what everybody may know."""
     if path.rstrip("/") in OPEN:
         return None
@@ -100,32 +103,34 @@ def key_of(request):
     return request.META.get("HTTP_IDEMPOTENCY_KEY") if request.method == "POST" else None
 
 
-def execute(interaction, actor, request_id, key=None):
+def execute(interaction, caller, request_id, key=None):
     """Run in a transaction of its own and record it; a batch is as many executions as it has entries."""
     if transaction.is_batch(interaction):
-        return batch(interaction, actor, request_id, key)
+        return batch(interaction, caller, request_id, key)
     try:
-        return retried(lambda: committed(interaction, actor, request_id, key))
+        return retried(lambda: committed(interaction, caller, request_id, key))
     except errors.FHIRError as error:
-        recorded_refusal(interaction, actor, request_id, error)
+        recorded_refusal(interaction, caller, request_id, error)
         raise
 
 
-def committed(interaction, actor, request_id, key):
+def committed(interaction, caller, request_id, key):
     """The interaction and its audit record, both or neither: an effect commits with it, a read waits for it."""
-    if actor is None:
+    if caller is None:
         return run(interaction, None)
-    access = access_for(actor)
+    access = access_for(caller.actor)
     access.check(interaction)
     interaction = prepared(interaction)
     if only_reads(interaction):
         with atomic(snapshot=True) if snapshot(interaction) else nullcontext():
             outcome = run(interaction, access)
-        record(actor, interaction, outcome, request_id)
+            caller.confirm()
+        record(caller.actor, interaction, outcome, request_id)
     else:
         with atomic(snapshot=transaction.only_reads(interaction)):
-            outcome = replayed(key, actor, interaction, lambda: run(interaction, access))
-            record(actor, interaction, outcome, request_id)
+            outcome = replayed(key, caller.actor, interaction, lambda: run(interaction, access))
+            caller.confirm()
+            record(caller.actor, interaction, outcome, request_id)
     return outcome
 
 
@@ -143,15 +148,16 @@ def snapshot(interaction):
     return verb(interaction.code, interaction.level).snapshot
 
 
-def recorded_refusal(interaction, actor, request_id, error):
-    """What was refused or failed is recorded too, in a transaction of its own."""
-    if actor is not None:
+def recorded_refusal(interaction, caller, request_id, error):
+    """What was refused or failed is recorded too, in a transaction of its own, before it is told."""
+    if caller is not None:
+        caller.confirm()
         refusal = Outcome(error.status)
-        record(actor, interaction, refusal, request_id)
+        record(caller.actor, interaction, refusal, request_id)
         error.recorded = refusal.recorded
 
 
-def batch(interaction, actor, request_id, key):
+def batch(interaction, caller, request_id, key):
     """Every entry alone; a failure is that entry's answer. (http.html#brules)"""
     asked = transaction.entries(interaction)
     outcomes, recorded = [], []
@@ -159,7 +165,9 @@ def batch(interaction, actor, request_id, key):
         try:
             if isinstance(each, errors.FHIRError):
                 raise each
-            outcomes.append(execute(each, actor, request_id, f"{key}#{n}" if key and each.method == "POST" else None))
+            outcomes.append(execute(each, caller, request_id, f"{key}#{n}" if key and each.method == "POST" else None))
+        except (InvalidToken, Stale):
+            raise
         except Exception as error:
             known = told(error, request_id)
             outcomes.append(Outcome(known.status, errors.operation_outcome(known.issues)))
@@ -174,6 +182,10 @@ def told(error, request_id):
     """The error as the client may know it; one of ours says its log id and nothing else."""
     if isinstance(error, errors.FHIRError):
         return error
+    if isinstance(error, InvalidToken):
+        return errors.LoginRequired(headers=CHALLENGE)
+    if isinstance(error, Stale):
+        return errors.Busy("The rights of this token have just changed; send the request again.", retry_after=0)
     log.error("unexpected error", exc_info=error, extra={"request_id": str(request_id)})
     return errors.Unexpected(str(request_id))
 

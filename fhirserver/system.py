@@ -2,14 +2,14 @@
 
 import uuid
 
-from accessctl.actor import Actor
+from accessctl.actor import Actor, Trusted
 from accessctl.scopes import parse
 from records import errors
 from records.database import atomic, retried
 
 from . import celery, endpoint  # noqa: F401 (the broker that writes wake)
 
-ACTOR = Actor(client="system", user=None, scopes=parse("system/*.cruds"))
+CALLER = Trusted(Actor(client="system", user=None, scopes=parse("system/*.cruds")))
 
 
 def execute(interaction, after=None):
@@ -18,7 +18,7 @@ def execute(interaction, after=None):
 
     def once():
         with atomic():
-            outcome = endpoint.committed(interaction, ACTOR, request_id, None)
+            outcome = endpoint.committed(interaction, CALLER, request_id, None)
             if after:
                 after()
         return outcome
@@ -26,5 +26,5 @@ def execute(interaction, after=None):
     try:
         return retried(once)
     except errors.FHIRError as error:
-        endpoint.recorded_refusal(interaction, ACTOR, request_id, error)
+        endpoint.recorded_refusal(interaction, CALLER, request_id, error)
         raise

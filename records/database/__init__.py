@@ -34,6 +34,7 @@ class Here(threading.local):
     session = None
     depth = 0  # savepoints inside it
     after = ()  # callbacks for its commit
+    ahead = ()  # statements that go with the next one
 
 
 _here = Here()
@@ -49,10 +50,35 @@ def _session():
             yield session
 
 
+class Ahead:
+    """A statement that travels with the next one of this thread, or alone when its rows are asked for before."""
+
+    __slots__ = ("_found", "statement")
+
+    def __init__(self, text, params=()):
+        self.statement, self._found = (text, params, True), None
+        _here.ahead = (*_here.ahead, self)
+
+    def rows(self):
+        if self._found is None:
+            _here.ahead = tuple(each for each in _here.ahead if each is not self)
+            self._found = execute(*self.statement)
+        return self._found
+
+
+def drop_ahead():
+    """Forget what waits: the request that wanted it is over."""
+    _here.ahead = ()
+
+
 def execute(text, params=(), prepare=True):
     """Run one statement; its rows as tuples. `prepare` False: a shape that is not seen again."""
+    ahead, _here.ahead = _here.ahead, ()
     with _session() as session:
-        return session.rows(session.run([(text, params, prepare)])[0])
+        *before, result = session.run([*(each.statement for each in ahead), (text, params, prepare)])
+        for each, found in zip(ahead, before, strict=True):
+            each._found = session.rows(found)
+        return session.rows(result)
 
 
 def queue(text, params=()):

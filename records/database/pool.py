@@ -3,6 +3,7 @@
 import os
 import threading
 from contextlib import contextmanager
+from queue import Empty, SimpleQueue
 
 import psycopg
 from django.conf import settings
@@ -18,56 +19,47 @@ OURS = ("host", "port", "dbname", "user", "password", "options", "connect_timeou
 
 
 class Pool:
-    """Connections to one database as one role."""
+    """Connections to one database as one role; a place in the queue is a Session, or None for one not made yet."""
 
     def __init__(self, parameters, size):
         self.parameters = parameters
-        self.idle = []
-        self.guard = threading.Lock()
-        self.free = threading.BoundedSemaphore(size)
+        self.places = SimpleQueue()
+        for _ in range(size):
+            self.places.put(None)
 
     @contextmanager
     def lent(self):
         """A usable Session; Busy when none becomes free in time."""
-        if not self.free.acquire(timeout=left(settings.FHIRSERVER_PATIENCE_MS / 1000)):
-            raise errors.Busy("All database connections are in use.", retry_after=2)
         try:
-            session = self._take()
-            try:
-                yield session
-            finally:
-                self._give(session)
+            session = self.places.get(timeout=left(settings.FHIRSERVER_PATIENCE_MS / 1000))
+        except Empty:
+            raise errors.Busy("All database connections are in use.", retry_after=2) from None
+        try:
+            if session is None or not session.usable():
+                if session is not None:
+                    session.close()
+                    session = None
+                session = Session(psycopg.connect(**self.parameters | self._hurry(), autocommit=True))
+            yield session
         finally:
-            self.free.release()
-
-    def _take(self):
-        while True:
-            with self.guard:
-                session = self.idle.pop() if self.idle else None
-            if session is None:
-                return Session(psycopg.connect(**self.parameters | self._hurry(), autocommit=True))
-            if session.usable:
-                return session
-            session.close()
+            if session is not None and not session.idle():
+                session.close()
+                session = None
+            self.places.put(session)
 
     def _hurry(self):
         """The patience that the deadline leaves for connecting; libpq's least is two seconds."""
         patience = int(self.parameters.get("connect_timeout", 5))
         return {"connect_timeout": max(2, int(left(patience)))}
 
-    def _give(self, session):
-        if session.usable:
-            with self.guard:
-                self.idle.append(session)
-        else:
-            session.close()
-
     def close(self):
-        """Close what is idle; what is lent is closed when it comes back to a pool that nobody asks."""
-        with self.guard:
-            idle, self.idle = self.idle, []
-        for session in idle:
-            session.close()
+        """Close what is idle; what is lent is closed when its connection is."""
+        try:
+            while True:
+                if (session := self.places.get_nowait()) is not None:
+                    session.close()
+        except Empty:
+            return
 
 
 _pool = None

@@ -1,6 +1,7 @@
 """One connection, spoken to by libpq's own calls: prepared statements, binary results, one round trip for many."""
 
 from select import POLLIN, POLLOUT, poll
+from time import monotonic
 
 import psycopg
 from psycopg.adapt import PyFormat, Transformer
@@ -9,6 +10,7 @@ from psycopg.pq import ConnStatus, ExecStatus, TransactionStatus
 from .deadline import left
 
 MOST_PREPARED = 256  # statements that a connection keeps; a new one takes the place of the oldest
+FRESH = 0.2  # seconds after its use that a connection is not looked at again
 BAD = (ExecStatus.FATAL_ERROR, ExecStatus.BAD_RESPONSE, ExecStatus.PIPELINE_ABORTED)
 
 
@@ -21,21 +23,26 @@ class Session:
         self.made = 0
         self.begin = None  # the BEGIN that waits
         self.queued = []  # (text, params, prepare) that wait
+        self.since = monotonic()
         self.readable = poll()
         self.readable.register(self.pg.socket, POLLIN)
 
-    @property
+    def idle(self):
+        """Is it there, and in no transaction?"""
+        self.since = monotonic()
+        return self.pg.status == ConnStatus.OK and self.pg.transaction_status == TransactionStatus.IDLE
+
     def usable(self):
-        """Is the connection there, and idle? A server that went away has closed the socket, which then is readable."""
-        if self.pg.status != ConnStatus.OK or self.pg.transaction_status != TransactionStatus.IDLE:
-            return False
+        """Is it idle still? A server that went away has closed the socket, which then is readable."""
+        if monotonic() - self.since < FRESH:
+            return True
         if self.readable.poll(0):
             try:
                 self.pg.consume_input()
             except psycopg.OperationalError:
                 return False
             return self.pg.status == ConnStatus.OK and not self.readable.poll(0)
-        return True
+        return self.pg.status == ConnStatus.OK
 
     def close(self):
         self.raw.close()
