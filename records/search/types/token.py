@@ -11,6 +11,8 @@ from django.db import models
 
 from records import keys
 from records.definitions import valuesets
+from records.fhirpath import plain
+from records.fhirpath.syntax import NotSimple
 from records.sql import FALSE, SQL
 
 from .base import IndexRow, Match, Not, SearchType, invalid, modifier, search_type, split, unescape
@@ -21,6 +23,7 @@ CASELESS = frozenset(("http://loinc.org", "http://snomed.info/sct"))
 SPECIAL = "http://hl7.org/fhir/special-values"  # the system of true and false
 LETTERED = re.compile(r"(?i)(?:l[aglp]|mthu)\d+(?:-\d)?")  # the codes of LOINC that have letters
 CONTACTS = frozenset(("phone", "email", "telecom"))  # the parameters whose values are ContactPoints
+VALUES = frozenset(("Identifier", "ContactPoint", "string", "uri", "canonical", "id"))
 PHONE = frozenset("0123456789 +-.()/")
 
 
@@ -62,6 +65,20 @@ def coded(type, code, system, value):
 
 
 uncached = coded.__wrapped__
+
+
+def order_key(type, code):
+    """The parameter of the string rows by which values that are no codes are sorted."""
+    return keys.key(type, code, "order")
+
+
+def has_values(param):
+    """Is the parameter one of identifiers, contacts or texts, of which no two need be alike?"""
+    try:
+        routes = plain.routes(param.expression, param.type)
+    except NotSimple:
+        return False
+    return not callable(routes) and any(r.type in VALUES for r in routes)
 
 
 implied = lru_cache(4096)(valuesets.system_of)
@@ -132,10 +149,12 @@ class TokenType(SearchType):
 
     def _Identifier(self, param, route):
         type, code, number = param.type, param.code, param.key
+        ordered = order_key(type, code)
 
         def emit(identifier, rows):
             value, system = identifier.get("value"), identifier.get("system")
             if value is not None:
+                rows.string.add((ordered, fold(value), None))
                 for key in uncached(type, code, system, value):
                     rows.token.add((key, number))
                 for coding in identifier.get("type", {}).get("coding", ()):
@@ -151,8 +170,11 @@ class TokenType(SearchType):
     def _ContactPoint(self, param, route):
         type, code, number = param.type, param.code, param.key
 
+        ordered = order_key(type, code)
+
         def emit(point, rows):
             if value := point.get("value"):
+                rows.string.add((ordered, fold(value), None))
                 for key in uncached(type, code, None, contact(value)):
                     rows.token.add((key, number))
 
@@ -188,7 +210,10 @@ class TokenType(SearchType):
     def _text(self, param, route):
         type, code, number = param.type, param.code, param.key
 
+        ordered = order_key(type, code)
+
         def emit(value, rows):
+            rows.string.add((ordered, fold(str(value)), None))
             for key in uncached(type, code, None, str(value)):
                 rows.token.add((key, number))
 
@@ -216,8 +241,15 @@ class TokenType(SearchType):
         raise invalid(param, text, "expected code, system|code, |code or system|")
 
     def sort(self, param, descending, alias):
-        """By code, or value."""
+        """By code, or by the value of an identifier, contact or text."""
         least = "max" if descending else "min"
+        if has_values(param):
+            join = SQL(
+                f"LEFT JOIN LATERAL (SELECT {least}(i.folded) AS code FROM string i"
+                f" WHERE i.resource = r.pk AND i.param = %s) {alias} ON TRUE",
+                (order_key(param.type, param.code),),
+            )
+            return f"coalesce({alias}.code, '')", "text", join
         join = SQL(
             f"LEFT JOIN LATERAL (SELECT {least}(c.code) AS code FROM token t JOIN concept c ON c.param = t.param"
             f" AND c.key = t.key WHERE t.resource = r.pk AND t.param = %s) {alias} ON TRUE",
