@@ -2,6 +2,7 @@
 
 import re
 
+from django.conf import settings
 from django.db import models
 
 from records import keys
@@ -29,8 +30,15 @@ class Reference(IndexRow):
         indexes = [models.Index(fields=["resource", "param"], name="reference_resource")]
 
 
+def local(text):
+    """A reference below our own base URL (the setting FHIRSERVER_BASE_URL) without it; any other as it is."""
+    base = getattr(settings, "FHIRSERVER_BASE_URL", "")
+    return text[len(base) + 1 :] if base and text.startswith(base + "/") else text
+
+
 def targets(text):
     """Keys a reference is found by: the resource, and the version when it names one; a URL as it is."""
+    text = local(text)
     found = literal(text)
     if found is None or found.base or not is_resource_type(found.type):
         url, _, version = text.partition("|")
@@ -121,7 +129,7 @@ class ReferenceType(SearchType):
 
     def identities(self, param, text, types=None):
         """The targets a value may mean: an id alone is of any type the parameter allows."""
-        text = unescape(text)
+        text = local(unescape(text))
         if not text:
             raise invalid(param, text, "expected Type/id, id or URL")
         if ID.fullmatch(text):
