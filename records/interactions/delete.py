@@ -1,10 +1,15 @@
 """Delete by id or by criteria; deleting what is already deleted succeeds. (http.html#delete, http.html#3.1.0.7.1)"""
 
+from dataclasses import replace
+
 from .. import errors
 from ..resources.store import Write
 from .conditions import require_match
 from .interaction import Outcome, interaction
+from .selection import selected
 from .writing import carry_out, plans
+
+MOST = 1000  # resources that one delete by criteria may select
 
 
 @interaction("delete", "DELETE", "{type}/{id}")
@@ -18,22 +23,22 @@ def delete(interaction, access):
 
 def delete_all(interaction, access):
     """Delete everything that the criteria select, up to a number that a person can still check."""
-    from .selection import selected
-
-    ids = selected(interaction, access, limit=MOST + 1)
-    if len(ids) > MOST:
-        raise errors.PreconditionFailed(f"The criteria select more than {MOST} resources; delete fewer at once.")
+    ids = to_delete(interaction, access)
     each = [single(interaction, id) for id in ids]
     outcomes = carry_out(each, access) if each else []
     return Outcome(204, headers={"X-Deleted": str(len(ids))}, touched=[t for o in outcomes for t in o.touched])
 
 
-MOST = 1000
+def to_delete(interaction, access):
+    """Ids that the criteria select."""
+    ids = selected(interaction, access, limit=MOST + 1)
+    if len(ids) > MOST:
+        raise errors.PreconditionFailed(f"The criteria select more than {MOST} resources; delete fewer at once.")
+    return ids
 
 
 def single(interaction, id):
-    from dataclasses import replace
-
+    """The delete of one that the criteria selected."""
     return replace(interaction, id=id, parameters=(), level="instance")
 
 

@@ -16,10 +16,9 @@ from ..formats import json
 from ..resources.located import located
 from ..resources.store import instant
 from .conditions import etag
-from .delete import MOST, single
+from .delete import single, to_delete
 from .interaction import Interaction, Outcome, interaction, prepared, run
 from .parse import Request, parse
-from .selection import selected
 from .writing import carry_out
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH")
@@ -69,11 +68,10 @@ def expanded(asked, access):
             if each.code != code:
                 continue
             if code == "delete" and each.id is None:
-                ids = selected(each, access, limit=MOST + 1)
-                if len(ids) > MOST:
-                    raise errors.PreconditionFailed(
-                        f"The criteria select more than {MOST} resources.", expression=place(n)
-                    )
+                try:
+                    ids = to_delete(each, access)
+                except errors.FHIRError as error:
+                    raise located(error, place(n)) from error
                 writes += [(n, single(each, id)) for id in ids]
                 unfolded.append(n)
             else:
