@@ -24,7 +24,8 @@ __all__ = ["COPY_FROM", "atomic", "cursor", "deadline", "execute", "extend", "he
 
 COPY_FROM = 16  # rows; below it one INSERT is cheaper than the three messages of COPY
 TRIES = 5
-RETRIED = (psycopg.errors.SerializationFailure, psycopg.errors.DeadlockDetected, psycopg.errors.UniqueViolation)
+RETRIED = (psycopg.errors.SerializationFailure, psycopg.errors.DeadlockDetected, psycopg.errors.UniqueViolation,
+           psycopg.errors.LockNotAvailable)  # fmt: skip
 BEGIN = {False: b"BEGIN", True: b"BEGIN ISOLATION LEVEL REPEATABLE READ"}
 
 

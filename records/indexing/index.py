@@ -19,6 +19,8 @@ from .extract import CannotIndex, extract, identity, is_identity
 
 BACKOFF = 30  # seconds until a resource that cannot be indexed is tried again, doubled each time
 POLL = 0.005  # seconds between two looks at what another worker has in hand
+TRANSIENT = (psycopg.OperationalError, psycopg.InterfaceError)  # says nothing of the resource: all is tried again
+IDENTITY = ("token", "uri")  # tables of identifiers and canonical URLs
 TABLES = ("token", "reference", "date", "string", "uri")
 
 
@@ -83,10 +85,10 @@ def searchable_until():
 
 
 def replace(batch, fresh=frozenset()):
-    """Replace the index rows of the resources (Indexed); those in `fresh` are known to have none but identity rows."""
+    """Replace all index rows of the resources (Indexed); those in `fresh` are known to have none."""
     gone = [item.pk for item in batch if item.pk not in fresh]
     made = [(item, extract(item.resource, item.type)) for item in batch if item.resource is not None]
-    _write(made, gone, fresh)
+    _write(made, gone)
 
 
 def index_identity(written):
@@ -153,6 +155,8 @@ def _index(batch, fresh):
     try:
         with atomic():
             _store(made, fresh)
+    except TRANSIENT:
+        raise
     except psycopg.Error as fault:
         if len(made) == 1:
             return failed | {made[0][0].pk: _reason(fault)}
@@ -160,6 +164,8 @@ def _index(batch, fresh):
             try:
                 with atomic():
                     _store([item], frozenset())
+            except TRANSIENT:
+                raise
             except psycopg.Error as fault:
                 failed[item[0].pk] = _reason(fault)
     return failed
@@ -172,30 +178,35 @@ def _reason(fault):
 
 def _store(made, fresh):
     gone = [item.pk for item, _ in made if item.pk not in fresh]
-    _write([(item, rows) for item, rows in made if rows is not None], gone, fresh)
+    # Identity rows are written by the write alone (index_identity): an indexer that replaced them too would meet it.
+    kept = frozenset().union(*(_identity_params(item.type) for item, _ in made))
+    _write([(item, rows) for item, rows in made if rows is not None], gone, kept)
 
 
 # the tables
 
 
-def _write(made, gone, fresh):
+def _write(made, gone, kept=frozenset()):
+    """Index rows instead of those of `gone`; rows of the parameters in `kept` are the writes' own, and stay."""
     if gone:
         for table in TABLES:
-            execute(f"DELETE FROM {table} WHERE resource = ANY(%s)", (gone,))
-    identities, tokens, others = [], [], {table: [] for table in TABLES[1:]}
+            if kept and table in IDENTITY:
+                execute(
+                    f"DELETE FROM {table} WHERE resource = ANY(%s) AND NOT param = ANY(%s)", (gone, sorted(kept))
+                )
+            else:
+                execute(f"DELETE FROM {table} WHERE resource = ANY(%s)", (gone,))
+    tokens, others = [], {table: [] for table in TABLES[1:]}
     concepts = set()
     for item, rows in made:
-        own = _identity_params(item.type) if item.pk in fresh else ()
-        for row in _tokens(item, rows.token):
-            (identities if row[3] in own else tokens).append(row)
+        tokens += [row for row in _tokens(item, rows.token) if row[3] not in kept]
         for table, pack in PACKERS.items():
             values = getattr(rows, table)
             if values:
-                if own and table == "uri":
-                    values = {v for v in values if v[0] not in own}
+                if kept and table == "uri":
+                    values = {v for v in values if v[0] not in kept}
                 others[table] += pack(item, values)
         concepts |= rows.concept
-    _merge(identities)
     tokens.sort()
     _copy("token", b"".join(_token_bytes(row) for row in tokens))
     for table, packed in others.items():

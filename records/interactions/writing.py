@@ -141,12 +141,14 @@ def lock(targets, access):
     for target in targets:
         if target.interaction.code != "create" and target.id is not None:
             by_code.setdefault(target.interaction.code, []).append(target)
-    if len(by_code) > 1:  # all of them in the one order first, whatever is done to each: no two wait for each other
-        store.hold([(t.interaction.type, t.id) for group in by_code.values() for t in group])
+    named = [(t.interaction.type, t.id) for group in by_code.values() for t in group if not t.assigned]
+    several = len(named) > 1
+    if several:  # all in the one order first, whatever is done to each: no two transactions wait for each other
+        store.hold(named)
     # One statement for each code; rows of several codes cannot overlap, duplicates were refused.
     for code in sorted(by_code):
         group = by_code[code]
-        rows = store.lock([(t.interaction.type, t.id) for t in group], access, code)
+        rows = store.lock([(t.interaction.type, t.id) for t in group], access, code, wait=not several)
         for target in group:
             row = rows.get((target.interaction.type, target.id))
             if row is not None and not row.visible:

@@ -86,11 +86,11 @@ def new_id():
     return str(uuid.uuid4())
 
 
-def lock(references, access, code):
+def lock(references, access, code, wait=True):
     """Current rows of (type, id) pairs, locked against other writers until the transaction ends.
 
     Locks are taken in one order for everybody. Rows that the access hides come with `visible` false; a caller
-    answers for them exactly as for an absent row.
+    answers for them exactly as for an absent row. Without `wait` a row that another has is an error: see `hold`.
     """
     found = {}
     by_type = {}
@@ -107,7 +107,7 @@ def lock(references, access, code):
     rows = execute(
         "SELECT r.pk, r.type, r.id, r.version, r.updated, r.deleted, r.body, r.patient, r.shared, r.occurred, r.labels,"
         f" r.category, r.author, r.organization, coalesce({case}, FALSE) FROM resource r"
-        " WHERE r.identity = ANY(%s) ORDER BY r.identity FOR NO KEY UPDATE OF r",
+        f" WHERE r.identity = ANY(%s) ORDER BY r.identity FOR NO KEY UPDATE OF r{'' if wait else ' NOWAIT'}",
         (*params, wanted),
     )
     numbers = {type_number(type): type for type in by_type}
@@ -117,7 +117,11 @@ def lock(references, access, code):
 
 
 def hold(references):
-    """Lock the current rows of (type, id) pairs, in the order in which everybody does. (fault F12)"""
+    """Lock the current rows of (type, id) pairs, in the order in which everybody does. (fault F12)
+
+    While it waits, rows may come that it does not see. To wait for one of those would be out of order, and a deadlock
+    with who waits in order: so `lock` follows and does not wait, and the interaction begins anew.
+    """
     execute(
         "SELECT FROM resource r WHERE r.identity = ANY(%s) ORDER BY r.identity FOR NO KEY UPDATE OF r",
         (sorted(identity(type, id) for type, id in references),),
