@@ -1,5 +1,8 @@
 """`manage.py up`: PostgreSQL, migrations, demo people, web and worker; watched until a signal stops them.
 
+SIGTERM, Ctrl-C and a closed terminal stop everything. SIGUSR1 replaces web and worker while the server serves: new
+processes run the code as it is now, old ones finish what they have.
+
 It needs no Django and stays small: manage.py comes here without loading any.
 """
 
@@ -52,6 +55,8 @@ class Child:
     nice: int = 0
     process: subprocess.Popen = None
     started: float = 0.0
+    renewal: int = signal.SIGTERM  # what makes it leave in good order, or replace its own processes
+    leaving: bool = False
     failures: int = 0
     retry_at: float = field(default=0.0)
 
@@ -73,6 +78,10 @@ class Child:
         now = time.monotonic()
         if self.process.poll() is None:
             return
+        if self.leaving:
+            self.leaving = False
+            self.start()
+            return
         if not self.retry_at:
             self.failures = 0 if now - self.started > 60 else self.failures + 1
             pause = min(10.0, 0.2 * 2**self.failures) if self.failures else 0.0
@@ -82,6 +91,12 @@ class Child:
         if now >= self.retry_at:
             self.retry_at = 0.0
             self.start()
+
+    def renew(self):
+        """Replace it by a process that starts anew."""
+        if self.process and self.process.poll() is None:
+            self.leaving = self.renewal == signal.SIGTERM
+            self.process.send_signal(self.renewal)
 
     def stop(self, deadline):
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -106,11 +121,12 @@ class Server:
             stack.enter_context(self.folder.lock("up", wait=10))
             self._refuse()
             stack.enter_context(reserve_port(self.options.host, self.options.port))
+            signal.signal(signal.SIGUSR1, self._renew)
             try:
                 self._start()
                 self._watch()
             finally:
-                for number in (signal.SIGTERM, signal.SIGINT):
+                for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
                     signal.signal(number, signal.SIG_IGN)  # once is enough; a finally is not to be interrupted
                 self._stop()
 
@@ -233,12 +249,14 @@ class Server:
             *("--host", self.options.host, "--port", str(self.options.port), "--workers", str(self.options.workers)),
             *("--blocking-threads", str(threads + 2 * waiting), "--blocking-threads-idle-timeout", "60"),
             *("--backlog", "1024", "--backpressure", "1024"),
-            *("--respawn-failed-workers", "--workers-kill-timeout", "4", "--log-level", "warning"),
+            # Renewed one by one: the old process goes when the new one serves, with what it has in hand finished.
+            *("--respawn-failed-workers", "--respawn-interval", "6", "--workers-kill-timeout", "60"),
+            *("--log-level", "warning"),
         ]
         if certificate := os.environ.get("FHIRSERVER_TLS_CERT"):
             key = os.environ["FHIRSERVER_TLS_KEY"]
             command += ["--ssl-certificate", certificate, "--ssl-keyfile", key, "--ssl-protocol-min", "tls1.2"]
-        return Child("web", command, self.environment, self.folder.log / "web.log")
+        return Child("web", command, self.environment, self.folder.log / "web.log", renewal=signal.SIGHUP)
 
     def _worker(self):
         command = [
@@ -302,6 +320,11 @@ class Server:
                 next_look = time.monotonic() + 30
                 for log in self.folder.log.glob("*.log"):
                     cut(log)
+
+    def _renew(self, *_):
+        say("Replacing web and worker ...")
+        for child in self.children:
+            child.renew()
 
     # -- stop ------------------------------------------------------------------------------------------------------
 
@@ -428,8 +451,8 @@ def main(arguments):
     parser = argparse.ArgumentParser(prog="manage.py up")
     add_arguments(parser)
     options = parser.parse_args(arguments)
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, stop)
     say(f"fhirserver {version()}")
     try:
         Server(options).run()
