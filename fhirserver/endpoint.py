@@ -7,7 +7,6 @@ happened. Interaction and record share one transaction; the answer leaves after 
 import base64
 import gzip
 import logging
-import re
 import uuid
 from contextlib import nullcontext
 from email.utils import format_datetime
@@ -38,7 +37,6 @@ log = logging.getLogger("fhirserver.endpoint")
 OPEN = ("metadata",)  # what answers without a token
 EACH = 0.02  # seconds by which an entry of a Bundle puts the deadline off
 GZIP_FROM = 1400  # bytes; less fits one packet
-GZIP = re.compile(r"(?:^|,)\s*(?:gzip|\*)\s*(?:;\s*q=(?!0(?:\.0*)?\s*(?:,|$))[0-9.]+\s*)?(?:,|$)", re.I)
 
 
 class Endpoint(APIView):
@@ -272,7 +270,7 @@ def finished(response, request, request_id):
                 " Prefer, Idempotency-Key, X-Request-Id, X-Provenance"
             )
             response["Access-Control-Max-Age"] = "600"
-    if len(response.content) >= GZIP_FROM and GZIP.search(request.META.get("HTTP_ACCEPT_ENCODING", "")):
+    if len(response.content) >= GZIP_FROM and formats.takes_gzip(request.META.get("HTTP_ACCEPT_ENCODING", "")):
         response.content = gzip.compress(response.content, compresslevel=1, mtime=0)
         response["Content-Encoding"] = "gzip"
     if response.status_code not in (204, 304):

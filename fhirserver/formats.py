@@ -65,6 +65,21 @@ def wanted(accept, query="", path=""):
     return Wanted(format or JSON, pretty, raw)
 
 
+@lru_cache(64)
+def takes_gzip(header):
+    """Does Accept-Encoding allow gzip? (RFC 9110 12.5.3)"""
+    codings = {name: weight_of(parameters) for name, parameters in map(media_type, header.split(","))}
+    return codings.get("gzip", codings.get("*", 0.0)) > 0
+
+
+def weight_of(parameters):
+    """q of a choice; what is no number is not wanted."""
+    try:
+        return float(parameters.get("q", 1))
+    except ValueError:
+        return 0.0
+
+
 @lru_cache(256)
 def negotiated(accept):
     """(the format that an Accept header prefers or None, did it name it). (RFC 9110 12.5.1)"""
@@ -88,11 +103,7 @@ def covers(part, format, position):
     specificity = 2 if NAMES.get(name) == format else {"application/*": 1, "*/*": 0}.get(name)
     if specificity is None:
         return None
-    try:
-        weight = float(parameters.get("q", 1))
-    except ValueError:
-        weight = 0.0
-    return specificity, weight, -position
+    return specificity, weight_of(parameters), -position
 
 
 def inflated(data, encoding, limit):

@@ -25,7 +25,8 @@ class Api:
         content = {"content_type": type} if body is not None else {}
         answer = self.http.generic(method, f"/fhir/{path}", data, **content, **given)
         kind = answer.headers.get("Content-Type", "")
-        answer.tree = json.loads(answer.content) if "json" in kind and answer.content else None
+        packed = "Content-Encoding" in answer.headers
+        answer.tree = json.loads(answer.content) if "fhir+json" in kind and answer.content and not packed else None
         return answer
 
     def get(self, path, **headers):

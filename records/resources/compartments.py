@@ -13,6 +13,7 @@ from ..keys import identity
 
 SUBJECTS = ("subject", "patient", "for", "beneficiary")  # top-level references to a Patient, whatever the type
 BESIDE_R4 = {  # R4 gives these no compartment parameter, yet they point at patients
+    "Binary": ("Binary.securityContext",),
     "Linkage": ("Linkage.item.resource",),
     "MessageHeader": ("MessageHeader.focus",),
     "PaymentNotice": ("PaymentNotice.request", "PaymentNotice.response"),
