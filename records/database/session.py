@@ -19,6 +19,7 @@ class Session:
 
     def __init__(self, raw):
         self.raw, self.pg = raw, raw.pgconn
+        self.adapted = Transformer(raw)  # keeps the dumpers and loaders it has looked up
         self.names = {}  # (text, types) -> name of the prepared statement
         self.made = 0
         self.begin = None  # the BEGIN that waits
@@ -67,9 +68,8 @@ class Session:
         """Tuples of a result; none when the statement returns none."""
         if result.status != ExecStatus.TUPLES_OK:
             return []
-        loader = Transformer(self.raw)
-        loader.set_pgresult(result, set_loaders=True, format=1)
-        return loader.load_rows(0, result.ntuples, tuple)
+        self.adapted.set_pgresult(result, set_loaders=True, format=1)
+        return self.adapted.load_rows(0, result.ntuples, tuple)
 
     def roll_back(self):
         """Leave the transaction, if there is one and the connection still stands."""
@@ -81,7 +81,7 @@ class Session:
         """What puts a statement on the wire."""
         values, types, formats = (), (), ()
         if params:
-            adapted = Transformer(self.raw)
+            adapted = self.adapted
             values = adapted.dump_sequence(params, [PyFormat.AUTO] * len(params))
             types, formats = adapted.types, adapted.formats
         if not prepare:

@@ -5,7 +5,7 @@ transaction Bundle of thousands of entries is a handful of statements. Bodies ar
 """
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import NamedTuple
@@ -170,75 +170,85 @@ VERSION_TYPES = ("int8", "int4", "int2", "int2", "timestamptz", "bytea", "bytea"
                  "int2", "int8", "int8")  # fmt: skip
 
 
+@dataclass(slots=True)
+class Rows:
+    """What one set of writes puts into the tables."""
+
+    new: list = field(default_factory=list)
+    changed: list = field(default_factory=list)
+    versions: list = field(default_factory=list)
+    members: list = field(default_factory=list)
+    members_gone: list = field(default_factory=list)
+    pending: list = field(default_factory=list)
+
+    def insert(self):
+        insert("resource", RESOURCE_COLUMNS, RESOURCE_TYPES, self.new)
+        update(self.changed)
+        insert("version", VERSION_COLUMNS, VERSION_TYPES, self.versions)
+        if self.members_gone:
+            execute("DELETE FROM compartment WHERE resource = ANY(%s)", (self.members_gone,))
+        insert("compartment", ("patient", "resource"), ("int8", "int8"), self.members)
+        insert("pending", ("resource", "type", "patient"), ("int8", "int2", "int8"), self.pending)
+
+
 def write(writes, access):
     """Store the writes as one; a list of Written in the same order.
 
     Sends `resources_written` once. The caller holds a transaction, and the locks of the rows in `current`.
     """
-    fresh = sum(w.current is None for w in writes)
     now, pks = execute(
         "SELECT date_trunc('milliseconds', clock_timestamp()),"
         " ARRAY(SELECT nextval('resource_pk_seq') FROM generate_series(1, %s))",
-        (fresh,),
+        (sum(w.current is None for w in writes),),
     )[0]
-    pks = iter(pks)
-    done, new_rows, changed_rows, versions, members, memberships_gone = [], [], [], [], [], []
-    for w in writes:
-        row = w.current
-        resource = labels.labelled(w.resource, w.type) if w.resource is not None else None
-        if row is not None and resource is not None and same(resource, row):
-            done.append(written(w, row.pk, row.version, row.updated, row.patient, row.shared, row.occurred, resource,
-                                bytes(row.body), changed=False, created=False))  # fmt: skip
-            continue
-        pk, version, updated = (
-            (next(pks), 1, now) if row is None else (row.pk, row.version + 1, later(now, row.updated))
-        )
-        id = w.id or new_id()
-        number = type_number(w.type)
-        author = access.author if row is None else row.author
-        organization = access.organization if row is None else row.organization
-        if resource is None:
-            body, digest, patient, shared, when, bits = None, None, row.patient, row.shared, row.occurred, row.labels
-        else:
-            resource = stamped(resource, id, version, updated)
-            body = dump(resource)
-            digest = sha256(body).digest()
-            patients = patients_of(resource, w.type, id, w.base)
-            patient, shared = (patients[0] if patients else None), len(patients) > 1
-            when, bits = occurred(resource, w.type), labels.bits(resource)
-            if row is not None and row.shared:
-                memberships_gone.append(pk)
-            if shared:
-                members += [(p, pk) for p in patients]
-        right = (patient, shared, bits, row.category if row else None, author, organization)
-        state = (version, updated, resource is None, body, when, *right)
-        if row is None:
-            new_rows.append((pk, number, id, identity(w.type, id), *state))
-        else:
-            changed_rows.append((pk, *state))
-        versions.append((pk, version, number, METHODS[w.method], updated, body, digest, *right))
-        w.id = id
-        created = row is None or row.deleted
-        done.append(written(w, pk, version, updated, patient, shared, when, resource, body, True, created))
-    new_rows.sort(key=lambda row: row[3])  # by identity: two who create the same wait in one order
-    insert("resource", RESOURCE_COLUMNS, RESOURCE_TYPES, new_rows)
-    update(changed_rows)
-    insert("version", VERSION_COLUMNS, VERSION_TYPES, versions)
-    if memberships_gone:
-        execute("DELETE FROM compartment WHERE resource = ANY(%s)", (memberships_gone,))
-    insert("compartment", ("patient", "resource"), ("int8", "int8"), members)
+    pks, rows = iter(pks), Rows()
+    done = [one(w, access, now, pks, rows) for w in writes]
+    rows.insert()
     changed = [d for d in done if d.changed]
-    insert("pending", ("resource", "type", "patient"), ("int8", "int2", "int8"),
-           [(d.pk, type_number(d.type), None if d.shared else d.patient) for d in changed])  # fmt: skip
     if changed:
         resources_written.send(sender=None, batch=changed)
     return done
 
 
-def written(w, pk, version, updated, patient, shared, when, resource, body, changed, created):
-    return Written(
-        pk, w.type, w.id, version, updated, w.method, patient, shared, when, resource, body, changed, created
-    )
+def one(w, access, now, pks, rows):
+    """The Written of one write, its rows added to `rows`; none when it says nothing new."""
+    row = w.current
+    resource = labels.labelled(w.resource, w.type) if w.resource is not None else None
+    if row is not None and resource is not None and same(resource, row):
+        return Written(row.pk, w.type, row.id, row.version, row.updated, w.method, row.patient, row.shared,
+                       row.occurred, resource, bytes(row.body), changed=False, created=False)  # fmt: skip
+    if row is None:
+        pk, id, version, updated, category = next(pks), w.id or new_id(), 1, now, None
+        author, organization = access.author, access.organization
+    else:
+        pk, id, version, updated, category = row.pk, row.id, row.version + 1, later(now, row.updated), row.category
+        author, organization = row.author, row.organization
+    if resource is None:
+        body, digest, patient, shared, when, bits = None, None, row.patient, row.shared, row.occurred, row.labels
+    else:
+        resource = stamped(resource, id, version, updated)
+        body = dump(resource)
+        digest = sha256(body).digest()
+        patients = patients_of(resource, w.type, id, w.base)
+        patient, shared = (patients[0] if patients else None), len(patients) > 1
+        when, bits = occurred(resource, w.type), labels.bits(resource)
+        if row is not None and row.shared:
+            rows.members_gone.append(pk)
+        if shared:
+            rows.members += [(p, pk) for p in patients]
+    number = type_number(w.type)
+    right = (patient, shared, bits, category, author, organization)
+    state = (version, updated, resource is None, body, when, *right)
+    if row is None:
+        rows.new.append((pk, number, id, identity(w.type, id), *state))
+    else:
+        rows.changed.append((pk, *state))
+    rows.versions.append((pk, version, number, METHODS[w.method], updated, body, digest, *right))
+    # Of one patient alone, before and after: then a search for another patient need not wait for it.
+    alone = not shared and (row is None or (not row.shared and row.patient == patient))
+    rows.pending.append((pk, number, patient if alone else None))
+    return Written(pk, w.type, id, version, updated, w.method, patient, shared, when, resource, body, changed=True,
+                   created=row is None or row.deleted)  # fmt: skip
 
 
 def later(now, before):
