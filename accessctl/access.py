@@ -2,12 +2,14 @@
 
 from records import errors
 from records.interactions.parse import SERVED
-from records.operations import find
+from records.operations import ADMINISTER, find
 from records.sql import FALSE, all_of, any_of
 
 from . import sources
 from .scopes import LETTERS
 from .sources.scopes import covered
+
+EVERYTHING = frozenset("cruds")
 
 
 class ActorAccess:
@@ -43,6 +45,8 @@ class ActorAccess:
             code = find(interaction.operation, interaction.level, interaction.type).needs
             if code is None:
                 return
+            if code == ADMINISTER:
+                return self.check_administrator(interaction)
         types = (interaction.type,) if interaction.type else SERVED
         if code == "history-system" and not any(s.level == "system" and s.type == "*" for s in self.actor.scopes):
             raise errors.Forbidden("The history of the whole system needs a system/*.s scope.")
@@ -51,6 +55,11 @@ class ActorAccess:
                 f"The scopes of this token do not cover {interaction.code} of {interaction.type or 'any type'}"
                 f" (needs the letter {LETTERS.get(code, code)!r})."
             )
+
+    def check_administrator(self, interaction):
+        """The server as a whole is for system clients that may do everything."""
+        if not any(s.level == "system" and s.type == "*" and s.letters == EVERYTHING for s in self.actor.scopes):
+            raise errors.Forbidden(f"${interaction.operation} needs the scope system/*.cruds.")
 
     def may_name_ids(self, type):
         """Update as create is for system clients."""

@@ -89,9 +89,11 @@ class Sweep(bootsteps.StartStopStep):
 
         from records.indexing import tasks
 
-        while not self.over.wait(SWEEP_SECONDS):
+        more = False
+        while not self.over.wait(0 if more else SWEEP_SECONDS):
+            more = False
             try:
-                tasks.sweep()
+                more = tasks.sweep()
             except Exception:  # the database may be restarting: the next round finds the same rows
                 log.exception("sweep failed")
             finally:

@@ -13,14 +13,36 @@ from pathlib import Path
 from .references import literal
 from .values import Value
 
+STEPS = 100_000  # of one evaluation for the index; official expressions take some hundreds on a large resource
 lock = threading.Lock()  # the parser and the constants of fhirpathpy are module state
+
+
+class TooManySteps(RuntimeError):
+    """An evaluation went beyond its budget."""
+
+
+def _counted(step):
+    """fhirpathpy's step, within the budget of the evaluation if it has one."""
+
+    def counted(ctx, data, node):
+        left = ctx["left"]
+        if left is not None:
+            left[0] -= 1
+            if left[0] < 0:
+                raise TooManySteps(f"the expression takes more than {STEPS} steps on this resource")
+        return step(ctx, data, node)
+
+    return counted
 
 
 @cache
 def _fhirpathpy():
     """The package, loaded on first need: most processes meet simple expressions only."""
     import fhirpathpy
+    from fhirpathpy import engine
     from fhirpathpy.engine import nodes
+
+    engine.do_eval = _counted(engine.do_eval)
 
     folder = Path(fhirpathpy.__file__).parent / "models" / "r4"
     nodes.TypeInfo.model = {path.stem: json.loads(path.read_text()) for path in folder.glob("*.json")}
@@ -39,13 +61,13 @@ def compile(expression, type=None):
     _parsed(expression)
 
     def run(resource):
-        return evaluate(expression, resource)
+        return evaluate(expression, resource, steps=STEPS)
 
     run.roots = None
     return run
 
 
-def evaluate(expression, resource, variables=None, base=None):
+def evaluate(expression, resource, variables=None, base=None, steps=None):
     """[Value] of any expression on a resource; `base` is the type when the item is not a whole resource."""
     _, nodes = _fhirpathpy()
     from fhirpathpy.engine import do_eval
@@ -66,6 +88,7 @@ def evaluate(expression, resource, variables=None, base=None):
         | (variables or {}),
         "model": nodes.TypeInfo.model,
         "userInvocationTable": _supplied(),
+        "left": None if steps is None else [steps],
     }
     constants.reset()
     found = do_eval(ctx, ctx["dataRoot"], tree)

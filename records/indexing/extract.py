@@ -22,6 +22,11 @@ def extract(resource, type):
     return _run(_plan(type, parameters.version()), resource, type)
 
 
+def partial(resource, type, keys):
+    """The rows of some parameters only, by their keys."""
+    return _run([entry for entry in _plan(type, parameters.version()) if entry[2].key in keys], resource, type)
+
+
 def identity(resource, type):
     """The rows by which conditional interactions find it: identifiers and canonical URLs."""
     return _run(_identity_plan(type, parameters.version()), resource, type)
@@ -45,7 +50,7 @@ def _run(plan, resource, type):
 
 @lru_cache(512)
 def _plan(type, version):
-    found = parameters.parameters(type).values()
+    found = parameters.to_index(type).values()
     return tuple(_entry(p) for p in found if p.indexed and p.kind in TYPES)
 
 

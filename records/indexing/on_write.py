@@ -5,6 +5,7 @@ from django.dispatch import receiver
 from ..database import on_commit
 from ..signals import resources_written
 from .index import index_identity
+from .registration import register
 from .tasks import wake
 
 
@@ -12,4 +13,5 @@ from .tasks import wake
 def resources_were_written(batch, **_):
     """Identifiers and canonical URLs at once, as conditional interactions ask for them; the rest after the commit."""
     index_identity(batch)
+    register(batch)
     on_commit(wake)

@@ -6,10 +6,12 @@ import time
 
 from celery import shared_task
 
+from . import jobs
 from .index import index_pending as index_batch
 
 log = logging.getLogger("records.indexing")
 BATCH = 500
+SPELL = 1.0  # seconds at a job before writes are looked for again
 PAUSE = 0.05  # seconds between two wake-ups of one process: many commits are one message
 
 
@@ -21,8 +23,9 @@ def index_pending():
 
 
 def sweep():
-    """What a lost message left, found by the worker itself every two seconds."""
+    """What a lost message left, and slices of the jobs; called every two seconds, at once when it says True."""
     index_pending()
+    return jobs.work(SPELL)
 
 
 class Waker(threading.Thread):

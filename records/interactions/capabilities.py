@@ -6,7 +6,8 @@ from django.conf import settings
 
 from .. import __version__, operations
 from ..formats.json import dump
-from ..search.parameters import parameters
+from ..search import stored
+from ..search.parameters import parameters, version
 from .interaction import VERBS, Outcome, interaction
 from .parse import COMPARTMENTS, SERVED
 
@@ -19,12 +20,13 @@ ENFORCED = ["enforced"]
 @interaction("capabilities", "GET", "metadata")
 def capabilities(interaction, access):
     """What this server does, for anybody."""
-    return Outcome(200, statement(interaction.base), "CapabilityStatement")
+    stored.learn()
+    return Outcome(200, statement(interaction.base, version()), "CapabilityStatement")
 
 
 @lru_cache(64)
-def statement(base):
-    """The statement as bytes, for a base URL."""
+def statement(base, parameters_version):
+    """The statement as bytes, for a base URL and a version of the stored search parameters."""
     known = {verb.code for verb in VERBS} | {"batch"}
     return dump(
         {

@@ -18,6 +18,7 @@ from ..indexing.index import catch_up, searchable_until
 from ..keys import identity
 from ..resources.references import local
 from ..resources.subset import subset
+from ..search import stored
 from ..search.query import Criterion
 from . import paging
 from .interaction import Outcome, Touched, interaction
@@ -25,8 +26,15 @@ from .interaction import Outcome, Touched, interaction
 SUBSETS = ("true", "text", "data")
 
 
+OFFICIAL = frozenset(
+    ("_id", "_lastUpdated", "identifier", "url", "_count", "_total", "_summary", "_elements", paging.PAGE)
+)  # names that no stored SearchParameter can have
+
+
 def prepare(interaction):
     """The query parsed, and the index brought up to date for it; `behind` says how many writes it may miss."""
+    if not all(name.partition(":")[0] in OFFICIAL for name, _ in interaction.parameters):
+        stored.learn()
     query = engine.parse(
         interaction.type,
         interaction.parameters,

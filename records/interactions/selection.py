@@ -11,6 +11,7 @@ from ..database import lock
 from ..indexing.index import catch_up
 from ..keys import key
 from ..resources.located import located
+from ..search import stored
 from .parse import pairs, require_id
 
 IMMEDIATE = {"_id", "identifier", "url"}  # indexed by the write itself; everything else waits for the indexer
@@ -88,6 +89,7 @@ def fresh(type, criteria):
     """Bring the index up to date for criteria that the write itself does not index, or say Busy."""
     if all(name.split(":")[0].split(".")[0] in IMMEDIATE for name, _ in criteria):
         return
+    stored.learn()
     if catch_up([type], None, settings.FHIRSERVER_CATCH_UP_MS):
         raise errors.Busy(f"The index of {type} is behind; the same request may be sent again.", retry_after=2)
 

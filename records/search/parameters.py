@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from functools import cache
+from typing import NamedTuple
 
 from records import keys
 from records.definitions.parameters import search_parameter_definitions
@@ -56,11 +57,22 @@ def by_url(type, url):
     return next((p for p in parameters(type).values() if p.url == url), None)
 
 
-class _Stored:
-    """SearchParameters kept as resources; a process reads them anew when their version moves."""
+def to_index(type):
+    """Code -> SearchParameter of all that rows are made for: also those not usable before every resource has theirs."""
+    return _to_index(type, _stored.version)
 
-    def __init__(self):
-        self.version, self.by_type = 0, {}
+
+def building(type, code):
+    """Is there a parameter of that code, whose rows are being made?"""
+    return code in _stored.building.get(type, ())
+
+
+class _Stored(NamedTuple):
+    """SearchParameters kept as resources; a process reads them anew when their version moves (see stored)."""
+
+    version: int = 0
+    usable: dict = {}  # type -> code -> SearchParameter
+    building: dict = {}
 
 
 _stored = _Stored()
@@ -71,19 +83,30 @@ def version():
     return _stored.version
 
 
-def use(definitions, version):
-    """Take the stored SearchParameters (as resources) of a registry version for those of this process."""
-    by_type = {}
+def use(usable, version, building=()):
+    """Take these stored SearchParameters (as resources) of a registry version for those of this process."""
+    global _stored
+    _stored = _Stored(version, _by_type(usable), _by_type(building))
+    _of_type.cache_clear()
+    _to_index.cache_clear()
+
+
+def _by_type(definitions):
+    found = {}
     for given in definitions:
         for type in _bases(given):
-            by_type.setdefault(type, {})[given["code"]] = _parameter(given, type)
-    _stored.by_type, _stored.version = by_type, version
-    _of_type.cache_clear()
+            found.setdefault(type, {})[given["code"]] = read(given, type)
+    return found
 
 
 @cache
 def _of_type(type, version):
-    return _official().get(type, {}) | _stored.by_type.get(type, {})
+    return _official().get(type, {}) | _stored.usable.get(type, {})
+
+
+@cache
+def _to_index(type, version):
+    return _of_type(type, version) | _stored.building.get(type, {})
 
 
 @cache
@@ -91,7 +114,7 @@ def _official():
     found = {type: {} for type in RESOURCE_TYPES}
     for given in search_parameter_definitions():
         for type in _bases(given):
-            found[type][given["code"]] = _parameter(given, type)
+            found[type][given["code"]] = read(given, type)
     return found
 
 
@@ -105,7 +128,8 @@ def _bases(given):
             yield base
 
 
-def _parameter(given, type):
+def read(given, type):
+    """A SearchParameter resource as the parameter of one type."""
     return SearchParameter(
         type=type,
         code=given["code"],

@@ -82,6 +82,8 @@ def check(found):
 
 def _known(type, code):
     param = parameter(type, code)
+    if param is None and parameters.building(type, code):
+        raise UnknownParameter(type, code, "it is being indexed, and can be used when that is done")
     if param is None:
         raise UnknownParameter(type, code, f"known: {', '.join(sorted(parameters.parameters(type)))}")
     return param
