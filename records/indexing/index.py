@@ -5,23 +5,24 @@ lost between them. Workers take different rows (SKIP LOCKED) and never the same 
 """
 
 import time
+from collections import Counter
 from struct import Struct
 from typing import NamedTuple
 
 import psycopg
 
-from records.database import atomic, cursor, execute
+from records.database import atomic, cursor, execute, insert
 from records.definitions.structures import type_name, type_number
 from records.formats.json import parse
-from records.search import parameters
+from records.search import parameters, stored
 
-from .extract import CannotIndex, extract, identity, is_identity
+from .extract import CannotIndex, extract, identity, is_identity, partial
 
 BACKOFF = 30  # seconds until a resource that cannot be indexed is tried again, doubled each time
 POLL = 0.005  # seconds between two looks at what another worker has in hand
 TRANSIENT = (psycopg.OperationalError, psycopg.InterfaceError)  # says nothing of the resource: all is tried again
 IDENTITY = ("token", "uri")  # tables of identifiers and canonical URLs
-TABLES = ("token", "reference", "date", "string", "uri")
+TABLES = ("token", "reference", "date", "string", "uri", "quantity", "composite")
 
 
 class Indexed(NamedTuple):
@@ -40,6 +41,7 @@ def index_pending(limit=500, types=None, patient=None):
         claimed = _claim(limit, types, patient)
         if not claimed:
             return 0
+        stored.learn()  # after the claim: see jobs, which wait for claims made before
         rows = _current({resource for _, resource, _ in claimed})
         fresh = frozenset(pk for pk, row in rows.items() if row[1] == 1)
         retried = frozenset(resource for _, resource, attempts in claimed if attempts)
@@ -144,17 +146,20 @@ def _current(pks):
     }
 
 
-def _index(batch, fresh):
-    """Replace rows of a batch; {pk: reason} of those that cannot be indexed, which keep the rows they had."""
+def _index(batch, fresh, keys=None):
+    """Replace rows of a batch, or of some parameters (keys) only.
+
+    {pk: reason} of those that cannot be indexed, which keep the rows they had.
+    """
     failed, made = {}, []
     for item in batch:
         try:
-            made.append((item, extract(item.resource, item.type) if item.resource is not None else None))
+            made.append((item, _extracted(item, keys)))
         except CannotIndex as fault:
             failed[item.pk] = str(fault)
     try:
         with atomic():
-            _store(made, fresh)
+            _store(made, fresh, keys)
     except TRANSIENT:
         raise
     except psycopg.Error as fault:
@@ -163,7 +168,7 @@ def _index(batch, fresh):
         for item in made:  # one of them: find it, so that the others go through
             try:
                 with atomic():
-                    _store([item], frozenset())
+                    _store([item], frozenset(), keys)
             except TRANSIENT:
                 raise
             except psycopg.Error as fault:
@@ -176,8 +181,18 @@ def _reason(fault):
     return f"{type(fault).__name__}: {fault.diag.message_primary or ''}"
 
 
-def _store(made, fresh):
+def _extracted(item, keys):
+    if item.resource is None:
+        return None
+    return extract(item.resource, item.type) if keys is None else partial(item.resource, item.type, keys)
+
+
+def _store(made, fresh, keys=None):
     gone = [item.pk for item, _ in made if item.pk not in fresh]
+    if keys is not None:
+        for table in TABLES:
+            execute(f"DELETE FROM {table} WHERE resource = ANY(%s) AND param = ANY(%s)", (gone, sorted(keys)))
+        gone = []
     # Identity rows are written by the write alone (index_identity): an indexer that replaced them too would meet it.
     kept = frozenset().union(*(_identity_params(item.type) for item, _ in made))
     _write([(item, rows) for item, rows in made if rows is not None], gone, kept)
@@ -200,6 +215,8 @@ def _write(made, gone, kept=frozenset()):
     concepts = set()
     for item, rows in made:
         tokens += [row for row in _tokens(item, rows.token) if row[3] not in kept]
+        for table in VALUES:
+            others[table] += _values(item, getattr(rows, table))
         for table, pack in PACKERS.items():
             values = getattr(rows, table)
             if values:
@@ -210,7 +227,10 @@ def _write(made, gone, kept=frozenset()):
     tokens.sort()
     _copy("token", b"".join(_token_bytes(row) for row in tokens))
     for table, packed in others.items():
-        _copy(table, b"".join(packed))
+        if table in VALUES:
+            insert(table, *VALUES[table], packed)
+        else:
+            _copy(table, b"".join(packed))
     if concepts:
         _learn(sorted(concepts, key=lambda c: (c[0], c[1], c[3])))
 
@@ -327,6 +347,30 @@ def _uris(item, rows):
 def _text(text):
     data = text.encode()
     return LENGTH(len(data)) + data
+
+
+# tables of exact numbers: psycopg writes them
+
+VALUES = {
+    "quantity": (
+        ("resource", "param", "n", "patient", "key", "low", "high"),
+        ("int8", "int8", "int2", "int8", "int8", "numeric", "numeric"),
+    ),
+    "composite": (
+        ("resource", "param", "n", "patient")
+        + ("key", "low", "high", "unit", "unit_low", "unit_high", "low2", "high2", "folded"),
+        ("int8", "int8", "int2", "int8")
+        + ("int8", "numeric", "numeric", "int8", "numeric", "numeric", "numeric", "numeric", "text"),
+    ),
+}
+
+
+def _values(item, rows):
+    """Rows counted within their parameter, in any order."""
+    counts = Counter()
+    for param, *values in rows:
+        yield item.pk, param, counts[param], item.patient, *values
+        counts[param] += 1
 
 
 PACKERS = {"reference": _references, "date": _dates, "string": _strings, "uri": _uris}
