@@ -80,7 +80,7 @@ def body(request):
         raise errors.BadRequest("Content-Length is not a number.") from error
     if announced > limit:
         raise errors.TooLarge(f"The body has {announced} bytes; at most {limit} are accepted.")
-    data = request._request.read(limit + 1) if hasattr(request, "_request") else request.read(limit + 1)
+    data = request.read(limit + 1)
     if len(data) > limit:
         raise errors.TooLarge(f"The body is larger than {limit} bytes.")
     if len(data) < announced:

@@ -68,6 +68,8 @@ def connected(addresses):
     from django.conf import settings
     from django.db import connections
 
+    from records.database import pool
+
     from ..settings import databases
 
     before = {alias: dict(connections.settings[alias]) for alias in connections.settings}
@@ -76,10 +78,12 @@ def connected(addresses):
     for alias, described in databases(addresses).items():
         connections.settings[alias].update(described)
     settings.SECRET_KEY = addresses["FHIRSERVER_SECRET_KEY"]
+    pool.reset()
     try:
         yield
     finally:
         connections.close_all()
         for alias, described in before.items():
             connections.settings[alias].update(described)
+        pool.reset()
         settings.SECRET_KEY = key

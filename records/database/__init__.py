@@ -9,14 +9,14 @@ Reading order: deadline, session (one connection), pool (several), this file.
 
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import psycopg
 from psycopg import sql
 
 from .. import errors
+from . import pool
 from .deadline import deadline, extend, left
-from .pool import pool
 from .session import TooLate
 
 __all__ = ["COPY_FROM", "atomic", "cursor", "deadline", "execute", "extend", "held", "in_transaction", "insert",
@@ -33,6 +33,7 @@ class Here(threading.local):
     """The transaction of this thread."""
 
     session = None
+    apart = None  # a connection of its own
     depth = 0  # savepoints inside it
     after = ()  # callbacks for its commit
     ahead = ()  # statements that go with the next one
@@ -47,7 +48,7 @@ def _session():
     if _here.session is not None:
         yield _here.session
     else:
-        with pool().lent() as session:
+        with pool.pool().lent() as session:
             yield session
 
 
@@ -121,7 +122,7 @@ def atomic(snapshot=False):
         with _savepoint():
             yield
         return
-    with pool().lent() as session:
+    with pool.pool().lent() as session:
         session.begin, session.queued = BEGIN[snapshot], []
         _here.session, _here.after = session, []
         try:
@@ -185,7 +186,9 @@ def translated(error):
             return errors.Busy("The request took longer than the server allows.", retry_after=5)
         case psycopg.errors.InsufficientResources() | psycopg.errors.TooManyConnections():
             return errors.Busy("The database has no room for this now.", retry_after=30)
-        case psycopg.OperationalError() | psycopg.InterfaceError():
+        case psycopg.OperationalError() | psycopg.InterfaceError() | psycopg.errors.IdleInTransactionSessionTimeout():
+            return errors.Busy("The database cannot be reached now.", retry_after=2)
+        case psycopg.errors.ReadOnlySqlTransaction():  # a standby, while another takes over
             return errors.Busy("The database cannot be reached now.", retry_after=2)
     return error
 
@@ -215,7 +218,7 @@ def insertion(table, columns, types, rows):
 @contextmanager
 def held(key):
     """Hold a 64-bit advisory lock for the length of the block, across transactions; yields whether it was free."""
-    with pool().lent() as session:
+    with pool.pool().lent() as session:
         got = session.rows(session.run([("SELECT pg_try_advisory_lock(%s::bigint)", (key,), False)])[0])[0][0]
         try:
             yield got

@@ -63,28 +63,40 @@ class Pool:
 
 
 _pool = None
-_known = None
 _guard = threading.Lock()
 
 
 def pool():
-    """The Pool of this process for the database that the settings name now."""
-    global _pool, _known
-    described = connections.settings["default"]
-    known = (os.getpid(), described["HOST"], described["PORT"], described["NAME"], described["USER"])
-    if known != _known:
+    """The Pool of this process for the database that the settings name."""
+    global _pool
+    if _pool is None:
         with _guard:
-            if known != _known:
-                if _pool is not None and _known[0] == known[0]:
-                    _pool.close()
+            if _pool is None:
                 _pool = Pool(parameters(), settings.FHIRSERVER_CONNECTIONS)
-                _known = known
     return _pool
 
 
-def parameters():
+def reset():
+    """Use other connections from here on: the settings name another database."""
+    global _pool
+    with _guard:
+        before, _pool = _pool, None
+    if before is not None:
+        before.close()
+
+
+def after_fork():
+    """The connections of the parent are not the child's; nor is a lock that another thread of it held."""
+    global _pool, _guard
+    _pool, _guard = None, threading.Lock()
+
+
+os.register_at_fork(after_in_child=after_fork)
+
+
+def parameters(alias="default"):
     """What libpq needs, as Django would give it; times in UTC."""
-    given = connections["default"].get_connection_params()
+    given = connections[alias].get_connection_params()
     found = {name: given[name] for name in OURS if given.get(name)}
     found["options"] = f"{found.get('options', '')} -c TimeZone=UTC".strip()
     return found
