@@ -8,7 +8,7 @@ from tests.faults.server import Server
 
 @pytest.fixture(scope="session")
 def server():
-    server = Server(FAST)
+    server = Server(FAST, FHIRSERVER_WAITING="248")  # two hundred clients are not too many here
     yield server
     server.stop()
 
