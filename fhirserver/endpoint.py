@@ -21,7 +21,7 @@ from accessctl.actor import InvalidToken, Stale
 from accessctl.audit import record, settle
 from accessctl.replay import replayed
 from records import errors
-from records.database import atomic, deadline, drop_ahead, extend, retried
+from records.database import atomic, deadline, drop_ahead, extend, retried, translated
 from records.interactions import transaction
 from records.interactions.conditions import etag
 from records.interactions.interaction import Outcome, prepared, run, verb
@@ -179,6 +179,7 @@ def batch(interaction, caller, request_id, key):
 
 def told(error, request_id):
     """The error as the client may know it; one of ours says its log id and nothing else."""
+    error = translated(error)
     if isinstance(error, errors.FHIRError):
         return error
     if isinstance(error, InvalidToken):

@@ -7,8 +7,10 @@ from django.http import HttpResponse, JsonResponse
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest, multiprocess
 
 from records import errors
-from records.database import retried
+from records.database import deadline, retried
 from records.indexing.index import backlog
+
+PATIENCE = 2  # seconds; a database that takes longer serves nobody
 
 
 def health(request):
@@ -19,7 +21,8 @@ def health(request):
 def ready(request):
     """The database answers and is migrated as far as this code needs."""
     try:
-        waiting = retried(backlog)
+        with deadline(PATIENCE):
+            waiting = retried(backlog)
     except errors.FHIRError:
         return JsonResponse({"status": "not ready", "reason": "the database does not answer"}, status=503,
                             headers={"Retry-After": "2"})  # fmt: skip
