@@ -17,7 +17,7 @@ from psycopg import sql
 from .. import errors
 from . import pool
 from .deadline import deadline, extend, left
-from .session import TooLate
+from .session import Session, TooLate
 
 __all__ = ["COPY_FROM", "atomic", "cursor", "deadline", "execute", "extend", "held", "in_transaction", "insert",
            "insertion", "left", "lock", "on_commit", "queue", "retried", "translated"]  # fmt: skip
@@ -48,7 +48,7 @@ def _session():
     if _here.session is not None:
         yield _here.session
     else:
-        with pool.pool().lent() as session:
+        with _lent() as session:
             yield session
 
 
@@ -71,6 +71,25 @@ class Ahead:
 def drop_ahead():
     """Forget what waits: the request that wanted it is over."""
     _here.ahead = ()
+
+
+def _lent():
+    return pool.pool().lent() if _here.apart is None else nullcontext(_here.apart)
+
+
+@contextmanager
+def apart(alias):
+    """What this thread runs in the block goes over a connection of its own, as the role of that alias.
+
+    Temporary tables end with it, and so do the statements prepared on them.
+    """
+    session = Session(psycopg.connect(**pool.parameters(alias), autocommit=True))
+    _here.apart = session
+    try:
+        yield
+    finally:
+        _here.apart = None
+        session.close()
 
 
 def execute(text, params=(), prepare=True):
@@ -122,7 +141,7 @@ def atomic(snapshot=False):
         with _savepoint():
             yield
         return
-    with pool.pool().lent() as session:
+    with _lent() as session:
         session.begin, session.queued = BEGIN[snapshot], []
         _here.session, _here.after = session, []
         try:
