@@ -30,7 +30,8 @@ def parse(arguments):
     many.add_argument("--seed", type=int, default=1)
     for command in (one, both):
         command.add_argument("--scenario", default="all", help="load,read,search,crud or all")
-        command.add_argument("--clients", type=int, default=4)
+        command.add_argument("--clients", type=int, default=4, help="that load (default 4)")
+        command.add_argument("--readers", type=int, default=32, help="that read, search and change (default 32)")
         command.add_argument("--duration", type=float, default=5.0, help="seconds of each round but the load")
         command.add_argument("--rounds", type=int, default=3)
         command.add_argument("--repeat", type=int, default=1, help="copies of the bundles per round of load")
@@ -45,9 +46,8 @@ def plan(options):
     unknown = set(names) - set(run.SCENARIOS)
     if unknown:
         raise SystemExit(f"unknown scenario {', '.join(sorted(unknown))}; known: {', '.join(run.SCENARIOS)}")
-    return run.Plan(
-        names, options.clients, options.duration, options.rounds, options.repeat, options.source, options.rate
-    )
+    given = ("clients", "readers", "duration", "rounds", "repeat", "source", "rate")
+    return run.Plan(names, **{name: getattr(options, name) for name in given})
 
 
 def main(arguments=None):

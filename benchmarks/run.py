@@ -17,7 +17,8 @@ class Plan:
     """What to run."""
 
     scenarios: tuple = SCENARIOS
-    clients: int = 4
+    clients: int = 4  # of the load
+    readers: int = 32  # of everything else: answers wait for commits, so few clients measure the disk
     duration: float = 10.0
     rounds: int = 3
     repeat: int = 1  # copies of the bundles per round of load
@@ -102,10 +103,10 @@ def load(target, templates, plan, n):
 
 
 def drive_once(result, target, name, piece, plan, n, say):
-    closed: Round = drive.run(target, piece, plan.clients, plan.duration, seed=n)
+    closed: Round = drive.run(target, piece, plan.readers, plan.duration, seed=n)
     keep(result, target, name, closed.figures(), say)
     if plan.rate:
-        opened = drive.run(target, piece, max(plan.clients, OPEN_CLIENTS), plan.duration, plan.rate, seed=n)
+        opened = drive.run(target, piece, max(plan.readers, OPEN_CLIENTS), plan.duration, plan.rate, seed=n)
         keep(result, target, f"{name}, {plan.rate:g}/s arriving", opened.figures(), say)
 
 
