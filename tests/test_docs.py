@@ -6,6 +6,7 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+from django.apps import apps
 from django.core.management import get_commands, load_command_class
 from prometheus_client.metrics import MetricWrapperBase
 
@@ -205,6 +206,12 @@ def test_parts_of_the_data_folder():
     """The folder's own docstring lists them, one a line."""
     listed = {line.split()[0] for line in folder.__doc__.splitlines()[3:] if line.startswith("  ") and line.split()}
     assert {row[0] for row in table("data-folder.md", ("path",))} == listed
+
+
+def test_tables():
+    text = (ROOT / "docs" / "explanation" / "storage.md").read_text()
+    ours = {model._meta.db_table for model in apps.get_models() if model._meta.app_label in OURS}
+    assert {name for name in ours if f"`{name}`" not in text} == set()
 
 
 # every page
