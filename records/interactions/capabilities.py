@@ -7,7 +7,8 @@ from django.conf import settings
 from .. import __version__, operations
 from ..formats.json import dump
 from ..search import stored
-from ..search.parameters import parameters, version
+from ..search.parameters import COLUMNS, parameters, version
+from ..search.types import TYPES
 from .interaction import VERBS, Outcome, interaction
 from .parse import COMPARTMENTS, SERVED
 
@@ -15,6 +16,7 @@ DATE = "2026-11-23"  # of the last change to what is stated here
 CODES = ("read", "vread", "update", "patch", "delete", "history-instance", "history-type", "create", "search-type")
 SYSTEM = ("transaction", "batch", "search-system", "history-system")
 ENFORCED = ["enforced"]
+COMPARTMENT = "http://hl7.org/fhir/CompartmentDefinition/"
 
 
 @interaction("capabilities", "GET", "metadata")
@@ -60,10 +62,8 @@ def statement(base, parameters_version):
                     "resource": [of_type(type, known) for type in sorted(SERVED)],
                     "interaction": [{"code": code} for code in SYSTEM if code in known],
                     "operation": listed(None),
-                    "compartment": [
-                        f"http://hl7.org/fhir/CompartmentDefinition/{name.lower()}" for name in COMPARTMENTS
-                    ],
                 }
+                | ({"compartment": [COMPARTMENT + name.lower() for name in COMPARTMENTS]} if COMPARTMENTS else {})
             ],
         }
     )
@@ -86,6 +86,7 @@ def of_type(type, known):
         "searchParam": [
             {"name": p.code, "definition": p.url, "type": p.kind}
             for p in sorted(parameters(type).values(), key=lambda p: p.code)
+            if answered(p)
         ],
     }
     if own := listed(type):
@@ -93,20 +94,25 @@ def of_type(type, known):
     return found
 
 
+def answered(parameter):
+    """Can one search by it? (R4 also defines parameters without an expression)"""
+    return parameter.code in COLUMNS or (parameter.indexed and parameter.kind in TYPES)
+
+
 def listed(type):
     """Operations of a type, or of the system (None)."""
-    names = sorted(
-        {
-            o.name
-            for o in operations.OPERATIONS
-            if (type is None and o.level == "system")
-            or (type is not None and o.level != "system" and (o.types is None or type in o.types))
-        }
-    )
-    return [{"name": name, "definition": definition(name, type)} for name in names]
+    found = {
+        o.name: definition(o, type)
+        for o in operations.OPERATIONS
+        if (type is None and o.level == "system")
+        or (type is not None and o.level != "system" and (o.types is None or type in o.types))
+    }
+    return [{"name": name, "definition": found[name]} for name in sorted(found)]
 
 
-def definition(name, type):
-    """Canonical of an operation of R4."""
-    scope = "Resource" if name in ("meta", "meta-add", "meta-delete", "validate") else type
-    return f"http://hl7.org/fhir/OperationDefinition/{scope}-{name}"
+def definition(operation, type):
+    """Canonical of an operation of R4; those that run the server itself are our own."""
+    if operation.needs == operations.ADMINISTER:
+        return f"urn:fhirserver:operation:{operation.name}"
+    scope = "Resource" if operation.types is None else type
+    return f"http://hl7.org/fhir/OperationDefinition/{scope}-{operation.name}"

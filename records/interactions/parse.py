@@ -156,7 +156,7 @@ def a_verb(method, segments, common):
 
 
 WORDS = ("metadata", "_history", "_search")  # what may stand where a type stands
-COMPARTMENTS = ("Patient", "Encounter", "Practitioner", "RelatedPerson", "Device")
+COMPARTMENTS = ()  # those that can be searched: CompartmentDefinitions by name; none while search ignores them
 
 
 def compartment(method, segments, common):
