@@ -10,7 +10,7 @@ from records import errors
 from records.database import deadline, retried
 from records.indexing.index import backlog
 
-PATIENCE = 2  # seconds; a database that takes longer serves nobody
+PATIENCE = 3  # seconds; a database that takes longer serves nobody
 
 
 def health(request):

@@ -49,8 +49,10 @@ class Pool:
 
     def _hurry(self):
         """The patience that the deadline leaves for connecting; libpq's least is two seconds."""
-        patience = int(self.parameters.get("connect_timeout", 5))
-        return {"connect_timeout": max(2, int(left(patience)))}
+        patience = left(int(self.parameters.get("connect_timeout", 5)))
+        if patience < 2:
+            raise errors.Busy("The database did not answer in time.", retry_after=5)
+        return {"connect_timeout": int(patience)}
 
     def close(self):
         """Close what is idle; what is lent is closed when its connection is."""
