@@ -86,13 +86,20 @@ def database(django_db_setup, django_db_blocker):
     from django.db import connections
 
     with django_db_blocker.unblock():
-        with connections["owner"].cursor() as cursor:
-            if used := rows_in(cursor, TABLES):
-                cursor.execute("SET lock_timeout = '10s'")  # a session that an earlier test left in a transaction
-                names = ", ".join(f'"{name}"' for name in sorted(used))
-                cursor.execute(f"TRUNCATE {names} RESTART IDENTITY CASCADE")
+        sweep()
         yield
         connections.close_all()
+
+
+def sweep():
+    """Empty the tables that tests write to."""
+    from django.db import connections
+
+    with connections["owner"].cursor() as cursor:
+        if used := rows_in(cursor, TABLES):
+            cursor.execute("SET lock_timeout = '10s'")  # a session that an earlier test left in a transaction
+            names = ", ".join(f'"{name}"' for name in sorted(used))
+            cursor.execute(f"TRUNCATE {names} RESTART IDENTITY CASCADE")
 
 
 @pytest.fixture(scope="session")

@@ -7,12 +7,12 @@ references, times, narrative.
 from functools import lru_cache
 
 from . import engine, plain
-from .engine import evaluate
+from .engine import check, evaluate
 from .plain import InvalidExpression
 from .syntax import NotSimple
 from .values import Value
 
-__all__ = ["InvalidExpression", "Value", "compile", "evaluate"]
+__all__ = ["InvalidExpression", "Value", "check", "compile", "evaluate"]
 
 
 @lru_cache(8192)

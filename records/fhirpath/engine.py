@@ -56,6 +56,29 @@ def _parsed(expression):
         return package.parse(expression)["children"][0]
 
 
+def check(expression):
+    """Raise ValueError unless the whole text is an expression; fhirpathpy's own parser repairs and guesses."""
+    from antlr4 import CommonTokenStream, InputStream
+    from antlr4.error.ErrorListener import ErrorListener
+    from fhirpathpy.parser.generated.FHIRPathLexer import FHIRPathLexer
+    from fhirpathpy.parser.generated.FHIRPathParser import FHIRPathParser
+
+    class Strict(ErrorListener):
+        def syntaxError(self, recognizer, symbol, line, column, message, e):
+            raise ValueError(f"at character {column + 1}: {message}")
+
+    lexer = FHIRPathLexer(InputStream(expression))
+    tokens = CommonTokenStream(lexer)
+    parser = FHIRPathParser(tokens)
+    for each in (lexer, parser):
+        each.removeErrorListeners()
+        each.addErrorListener(Strict())
+    with lock:
+        parser.expression()
+    if (rest := tokens.LT(1)).type != -1:
+        raise ValueError(f"at character {rest.column + 1}: {rest.text!r} is not expected here")
+
+
 def compile(expression, type=None):
     """Function resource -> [Value]; the expression is parsed now, so a bad one raises now."""
     _parsed(expression)

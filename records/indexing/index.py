@@ -146,8 +146,8 @@ def _current(pks):
     }
 
 
-def _index(batch, fresh, keys=None):
-    """Replace rows of a batch, or of some parameters (keys) only.
+def _index(batch, fresh, keys=None, held=False):
+    """Replace rows of a batch, or of some parameters (keys) only; `held`: nobody can write the resources meanwhile.
 
     {pk: reason} of those that cannot be indexed, which keep the rows they had.
     """
@@ -159,7 +159,7 @@ def _index(batch, fresh, keys=None):
             failed[item.pk] = str(fault)
     try:
         with atomic():
-            _store(made, fresh, keys)
+            _store(made, fresh, keys, held)
     except TRANSIENT:
         raise
     except psycopg.Error as fault:
@@ -168,7 +168,7 @@ def _index(batch, fresh, keys=None):
         for item in made:  # one of them: find it, so that the others go through
             try:
                 with atomic():
-                    _store([item], frozenset(), keys)
+                    _store([item], frozenset(), keys, held)
             except TRANSIENT:
                 raise
             except psycopg.Error as fault:
@@ -187,14 +187,14 @@ def _extracted(item, keys):
     return extract(item.resource, item.type) if keys is None else partial(item.resource, item.type, keys)
 
 
-def _store(made, fresh, keys=None):
+def _store(made, fresh, keys, held):
     gone = [item.pk for item, _ in made if item.pk not in fresh]
     if keys is not None:
         for table in TABLES:
             execute(f"DELETE FROM {table} WHERE resource = ANY(%s) AND param = ANY(%s)", (gone, sorted(keys)))
         gone = []
     # Identity rows are written by the write alone (index_identity): an indexer that replaced them too would meet it.
-    kept = frozenset().union(*(_identity_params(item.type) for item, _ in made))
+    kept = frozenset() if held else frozenset().union(*(_identity_params(item.type) for item, _ in made))
     _write([(item, rows) for item, rows in made if rows is not None], gone, kept)
 
 
@@ -206,9 +206,7 @@ def _write(made, gone, kept=frozenset()):
     if gone:
         for table in TABLES:
             if kept and table in IDENTITY:
-                execute(
-                    f"DELETE FROM {table} WHERE resource = ANY(%s) AND NOT param = ANY(%s)", (gone, sorted(kept))
-                )
+                execute(f"DELETE FROM {table} WHERE resource = ANY(%s) AND NOT param = ANY(%s)", (gone, sorted(kept)))
             else:
                 execute(f"DELETE FROM {table} WHERE resource = ANY(%s)", (gone,))
     tokens, others = [], {table: [] for table in TABLES[1:]}
@@ -357,12 +355,12 @@ VALUES = {
         ("int8", "int8", "int2", "int8", "int8", "numeric", "numeric"),
     ),
     "composite": (
-        ("resource", "param", "n", "patient")
-        + ("key", "low", "high", "unit", "unit_low", "unit_high", "low2", "high2", "folded"),
-        ("int8", "int8", "int2", "int8")
-        + ("int8", "numeric", "numeric", "int8", "numeric", "numeric", "numeric", "numeric", "text"),
+        ("resource", "param", "n", "patient", "key", "low", "high", "unit", "unit_low", "unit_high", "low2", "high2",
+         "folded"),
+        ("int8", "int8", "int2", "int8", "int8", "numeric", "numeric", "int8", "numeric", "numeric", "numeric",
+         "numeric", "text"),
     ),
-}
+}  # fmt: skip
 
 
 def _values(item, rows):

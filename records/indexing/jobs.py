@@ -238,7 +238,7 @@ def renew(pks, keys=None):
         Indexed(pk, type_name(type), patient, occurred, None if deleted else parse(bytes(body)))
         for pk, type, patient, occurred, deleted, body in found
     ]
-    failed = _index(batch, frozenset(), keys)
+    failed = _index(batch, frozenset(), keys, held=True)
     here = {item.pk for item in batch}
     if left := [pk for pk in pks if pk not in here]:
         _queue(left)

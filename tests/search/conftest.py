@@ -8,6 +8,7 @@ from records.access import Everything
 from records.database import atomic
 from records.indexing.index import index_pending
 from records.resources.store import Write, write
+from tests.conftest import sweep
 
 
 def put(*resources):
@@ -33,12 +34,16 @@ def undone():
 @pytest.fixture(scope="module")
 def rows(django_db_setup, django_db_blocker):
     """A transaction for the whole module."""
-    with django_db_blocker.unblock(), undone():
-        yield
+    with django_db_blocker.unblock():
+        sweep()
+        with undone():
+            yield
 
 
 @pytest.fixture
 def store(django_db_setup, django_db_blocker):
     """A transaction for one test."""
-    with django_db_blocker.unblock(), undone():
-        yield
+    with django_db_blocker.unblock():
+        sweep()
+        with undone():
+            yield

@@ -100,6 +100,11 @@ def _evaluable(text, types, place):
     if found := _refused(text):
         yield _issue("too-costly", found, place)
         return
+    try:
+        fhirpath.check(text)
+    except ValueError as fault:
+        yield _issue("value", f"it cannot be compiled: {fault}"[:500], place)
+        return
     for type in types:
         try:
             fhirpath.compile(text, type)

@@ -67,7 +67,7 @@ class Component:
 
 @cache
 def components(type, code, version):
-    param = parameters.parameter(type, code)
+    param = parameters.to_index(type)[code]
     definitions, expressions = zip(*param.components, strict=True)
     if (type, code) in SWAPPED:
         definitions = reversed(definitions)

@@ -1,0 +1,144 @@
+"""Does the index say what the resources say? Rows are made anew beside the stored ones, and compared in SQL.
+
+The writer of the index itself writes them, into temporary tables of the same names, which hide the real ones on a
+connection of its own; so no kind of row can be forgotten. Each batch is one snapshot; what waits for the indexer in it
+is no difference.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from records.database import apart, atomic, execute
+from records.definitions.structures import RESOURCE_TYPES, type_name, type_number
+from records.formats.json import parse
+from records.search import parameters, stored
+
+from . import jobs
+from .extract import CannotIndex, extract
+from .index import TABLES, Indexed, _write
+
+BATCH = 500
+MISSING, SURPLUS, UNINDEXABLE = "missing", "surplus", "cannot be indexed"
+
+
+@dataclass
+class Report:
+    """What a check found."""
+
+    checked: int = 0
+    waiting: int = 0  # resources that the indexer has still to do
+    failed: int = 0  # resources that it could not do, and says so
+    differences: Counter = field(default_factory=Counter)  # (type, parameter, table, what) -> rows
+    resources: set = field(default_factory=set)  # pks that differ
+
+
+def check(types=None, repair=False, owner="owner", told=lambda report: None):
+    """Compare all resources, or those of some types, with their index rows; a Report.
+
+    `owner` is the alias of a role that may make temporary tables; `told(report)` is called after each batch.
+    """
+    report, cursor = Report(), 0
+    stored.learn()
+    numbers = [type_number(t) for t in types or RESOURCE_TYPES]
+    names = _names()
+    with apart(owner):
+        for table in (*TABLES, "concept"):
+            execute(f"CREATE TEMPORARY TABLE {table} (LIKE public.{table}) ON COMMIT DELETE ROWS")
+        while True:
+            with atomic(snapshot=True):
+                end, found = _batch(numbers, cursor)
+                if found:
+                    _compare(found, report, names)
+            if end is None:
+                break
+            cursor = end
+            told(report)
+        if types is None:
+            _orphans(report, names, repair)
+    if repair:
+        pks = sorted(report.resources)
+        for at in range(0, len(pks), jobs.SLICE):
+            with atomic():
+                jobs.renew(pks[at : at + jobs.SLICE])
+    return report
+
+
+def _batch(types, after):
+    """(pk of the last one looked at, rows of resources); (None, []) behind the last."""
+    found = execute(
+        "SELECT r.pk, r.type, r.patient, r.occurred, r.deleted, r.body FROM resource r"
+        " WHERE r.pk > %s AND r.type = ANY(%s) ORDER BY r.pk LIMIT %s",
+        (after, types, BATCH),
+    )
+    return (found[-1][0], found) if found else (None, [])
+
+
+def _compare(found, report, names):
+    pks = [row[0] for row in found]
+    queued = dict(
+        execute(
+            "SELECT resource, bool_and(retry_at IS NOT NULL) FROM pending WHERE resource = ANY(%s) GROUP BY 1", (pks,)
+        )
+    )
+    types, made = {}, []
+    for pk, type, patient, occurred, deleted, body in found:
+        if pk in queued:
+            report.failed += queued[pk]
+            report.waiting += not queued[pk]
+            continue
+        report.checked += 1
+        types[pk] = type_name(type)
+        if deleted:
+            continue
+        try:
+            resource = parse(bytes(body))
+            item = Indexed(pk, types[pk], patient, occurred, resource)
+            made.append((item, extract(resource, types[pk])))
+        except CannotIndex:
+            report.differences[types[pk], "", "", UNINDEXABLE] += 1
+            report.resources.add(pk)
+            del types[pk]
+    _write(made, (), frozenset())
+    pks = list(types)
+    for table in TABLES:
+        real, fresh = f"SELECT * FROM public.{table} WHERE resource = ANY(%s)", f"SELECT * FROM pg_temp.{table}"
+        for what, text in ((MISSING, f"{fresh} EXCEPT ALL {real}"), (SURPLUS, f"{real} EXCEPT ALL {fresh}")):
+            rows = execute(f"SELECT resource, param, count(*) FROM ({text}) d GROUP BY 1, 2", (pks,))
+            for pk, param, count in rows:
+                report.differences[types[pk], names.get(param, str(param)), table, what] += count
+                report.resources.add(pk)
+    _concepts(report, names)
+
+
+def _concepts(report, names):
+    """Texts of codes are shared by all resources: none may be missing; those that nobody has any more do no harm."""
+    wanted = execute(
+        "SELECT e.param, count(*) FROM (SELECT DISTINCT param, key, folded FROM pg_temp.concept) e"
+        " WHERE NOT EXISTS (SELECT FROM public.concept c"
+        " WHERE (c.param, c.key, c.folded) = (e.param, e.key, e.folded)) GROUP BY 1"
+    )
+    if not wanted:
+        return
+    for param, count in wanted:
+        report.differences["", names.get(param, str(param)), "concept", MISSING] += count
+    report.resources |= {
+        pk
+        for (pk,) in execute(
+            "SELECT t.resource FROM pg_temp.token t WHERE t.param = ANY(%s)", ([param for param, _ in wanted],)
+        )
+    }
+
+
+def _orphans(report, names, repair):
+    """Rows of no resource at all."""
+    for table in TABLES:
+        lost = f"public.{table} i WHERE NOT EXISTS (SELECT FROM resource r WHERE r.pk = i.resource)"
+        for param, count in execute(f"SELECT i.param, count(*) FROM {lost} GROUP BY 1"):
+            report.differences["", names.get(param, str(param)), table, SURPLUS] += count
+        if repair:
+            execute(f"DELETE FROM {lost}")
+
+
+def _names():
+    """Key of a parameter -> its code."""
+    return {p.key: p.code for type in RESOURCE_TYPES for p in parameters.to_index(type).values()}
