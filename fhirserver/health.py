@@ -10,6 +10,8 @@ from records import errors
 from records.database import deadline, retried
 from records.indexing.index import backlog
 
+from .metrics import look
+
 PATIENCE = 3  # seconds; a database that takes longer serves nobody
 
 
@@ -33,6 +35,7 @@ def metrics(request):
     """Prometheus text; to loopback only, a proxy in front must not pass it on."""
     if not ipaddress.ip_address(request.META.get("REMOTE_ADDR", "0.0.0.0")).is_loopback:
         return HttpResponse(status=404)
+    look()
     registry = REGISTRY
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
         registry = CollectorRegistry()

@@ -3,13 +3,23 @@
 import time
 from contextlib import contextmanager
 
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Gauge, Histogram
+
+from records import errors
+from records.database import deadline, retried
+from records.indexing.index import state
 
 REQUESTS = Counter("fhir_requests_total", "FHIR requests", ("interaction", "status"))
 SECONDS = Histogram(
     "fhir_request_seconds", "Time to answer", ("interaction",),
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
 )  # fmt: skip
+
+PENDING = Gauge("fhir_index_pending", "Writes that wait for the index", multiprocess_mode="mostrecent")
+FAILED = Gauge("fhir_index_failed", "Resources that could not be indexed", multiprocess_mode="mostrecent")
+LAG = Gauge("fhir_index_lag_seconds", "Age of the oldest write that waits", multiprocess_mode="mostrecent")
+PATIENCE = 3  # seconds
+UNKNOWN = (float("nan"),) * 3
 
 
 class Measured:
@@ -31,3 +41,14 @@ def request():
     finally:
         REQUESTS.labels(measured.interaction, measured.status).inc()
         SECONDS.labels(measured.interaction).observe(time.perf_counter() - started)
+
+
+def look():
+    """Set what the database knows; nobody knows it while that does not answer."""
+    try:
+        with deadline(PATIENCE):
+            found = retried(state)
+    except errors.FHIRError:
+        found = UNKNOWN
+    for gauge, value in zip((PENDING, FAILED, LAG), found, strict=True):
+        gauge.set(value)

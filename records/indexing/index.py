@@ -47,7 +47,12 @@ def index_pending(limit=500, types=None, patient=None):
         retried = frozenset(resource for _, resource, attempts in claimed if attempts)
         failed = _index([row[0] for row in rows.values()], fresh - retried)
         done = [seq for seq, resource, _ in claimed if resource not in failed]
-        execute("DELETE FROM pending WHERE seq = ANY(%s)", (done,))
+        well = [resource for _, resource, _ in claimed if resource not in failed]
+        execute(  # and what failed before of the resources that are indexed now
+            "DELETE FROM pending WHERE seq = ANY(%s::bigint[] || ARRAY(SELECT seq FROM pending"
+            " WHERE retry_at IS NOT NULL AND resource = ANY(%s) FOR UPDATE SKIP LOCKED))",
+            (done, well),
+        )
         for seq, resource, attempts in claimed:
             if resource in failed:
                 execute(
@@ -79,6 +84,14 @@ def backlog(types=None, patient=None, most=10_000):
     return execute(
         f"SELECT count(*) FROM (SELECT 1 FROM pending WHERE retry_at IS NULL{where} LIMIT %s) p", (*params, most)
     )[0][0]
+
+
+def state():
+    """(writes that wait, resources that failed, age of the oldest write that waits in seconds)."""
+    return execute(
+        "SELECT count(*) FILTER (WHERE retry_at IS NULL), count(DISTINCT resource) FILTER (WHERE retry_at IS NOT NULL),"
+        " coalesce(extract(epoch FROM now() - min(since) FILTER (WHERE retry_at IS NULL)), 0)::float8 FROM pending"
+    )[0]
 
 
 def searchable_until():

@@ -91,4 +91,5 @@ class Pending(models.Model):
         indexes = [
             models.Index(fields=["type", "seq"], name="pending_type"),
             models.Index(fields=["patient", "type"], name="pending_patient"),
+            models.Index(fields=["resource"], condition=models.Q(retry_at__isnull=False), name="pending_failed"),
         ]
