@@ -4,6 +4,7 @@ import argparse
 import re
 from importlib import import_module
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 from django.apps import apps
@@ -19,6 +20,7 @@ from records.definitions.structures import RESOURCE_TYPES
 from records.formats import json
 from records.interactions import interaction
 from records.resources import rules
+from records.resources.validation import check
 from records.search.parse import INCLUDES, RESULTS
 from records.search.ranges import RANGES
 from records.search.types import TYPES
@@ -247,11 +249,24 @@ def test_files_and_names_of_the_code(page):
     assert not wrong
 
 
+def examples(page, language):
+    return re.findall(rf"^```{language}\n(.*?)^```$", page.read_text(), re.M | re.S)
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_json_of_examples(page):
-    """Blocks marked as JSON are, by the same parser that reads requests."""
-    for block in re.findall(r"^```json\n(.*?)^```", page.read_text(), re.M | re.S):
-        json.parse(block.strip().encode(), list if block.lstrip().startswith("[") else dict)
+    """Blocks marked as JSON are read by the same parser as requests, and resources in them are valid."""
+    for text in examples(page, "json"):
+        tree = json.parse(text.strip().encode(), list if text.startswith("[") else dict)
+        if type(tree) is dict:
+            entries = [entry["resource"] for entry in tree.get("entry", ())] or [tree]
+            assert [i for each in entries for i in check(each) if i.severity == "error"] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_python_of_examples(page):
+    for text in examples(page, "python"):
+        compile(dedent(text), str(page), "exec")
 
 
 def test_the_readme_leads_to_every_page():
