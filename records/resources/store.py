@@ -151,8 +151,13 @@ def stamped(resource, id, version, updated):
     meta["lastUpdated"] = instant(updated)
     if "id" in resource and "meta" in resource:
         return {**resource, "id": id, "meta": meta}
-    head = {"resourceType": resource["resourceType"], "id": id, "meta": meta}
-    return head | {k: v for k, v in resource.items() if k not in head}
+    found = {}
+    for key, value in resource.items():
+        if key == "resourceType":
+            found |= {"resourceType": value, "id": id, "meta": meta}
+        elif key not in ("id", "meta"):
+            found[key] = value
+    return found
 
 
 def same(resource, row):
