@@ -114,6 +114,7 @@ class Server:
         self.postgres = None if "DATABASE_URL" in os.environ else Postgres(self.folder, say=say)
         self.children = []
         self.setup = []
+        self.revivals, self.revive_at = 0, 0.0
 
     def run(self):
         self.began = time.monotonic()
@@ -311,15 +312,25 @@ class Server:
         next_look = 0.0
         while True:
             time.sleep(0.2)
-            if self.postgres and not self.postgres.running:
-                say(f"PostgreSQL ended unexpectedly ({ending(self.postgres.process.returncode)}), starting it again")
-                self.postgres.start()
+            if self.postgres and not self.postgres.running and time.monotonic() >= self.revive_at:
+                self._revive()
             for child in self.children:
                 child.watch()
             if time.monotonic() > next_look:
                 next_look = time.monotonic() + 30
                 for log in self.folder.log.glob("*.log"):
                     cut(log)
+
+    def _revive(self):
+        """PostgreSQL again, as often as it takes: it may be killed while it recovers, or its disk be full."""
+        say(f"PostgreSQL ended unexpectedly ({ending(self.postgres.process.returncode)}), starting it again")
+        try:
+            self.postgres.start()
+            self.revivals = 0
+        except PostgresError as error:
+            self.revivals += 1
+            self.revive_at = time.monotonic() + min(10.0, 0.2 * 2**self.revivals)
+            say(str(error))
 
     def _renew(self, *_):
         say("Replacing web and worker ...")
