@@ -8,7 +8,7 @@ import base64
 import gzip
 import logging
 import uuid
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from email.utils import format_datetime
 from urllib.parse import quote
 
@@ -54,19 +54,19 @@ class Endpoint(APIView):
         request_id = uuid.uuid4()
         wanted = formats.Wanted()
         given, request = request, request._request  # DRF's request looks every attribute up in Django's
-        with metrics.request() as measured:
+        with metrics.request() as measured, ExitStack() as limits:
             try:
                 wanted = formats.wanted(request.META.get("HTTP_ACCEPT"), request.META.get("QUERY_STRING", ""), path)
                 sent = body(request)  # a slow sender waits outside the gate
-                with deadline(settings.FHIRSERVER_DEADLINE_MS / 1000):
-                    with gate:
-                        caller = caller_of(given, path)
-                        interaction = parse(read_request(request, path, sent))
-                        measured.interaction = interaction.code
-                        extend(EACH * transaction.size(interaction))
-                        outcome = execute(interaction, caller, request_id, key_of(request))
-                        response = respond(outcome, interaction, wanted, request)
-                    settle(outcome.recorded)  # and so does who waits for a commit
+                limits.enter_context(deadline(settings.FHIRSERVER_DEADLINE_MS / 1000))  # of a refusal's record too
+                with gate:
+                    caller = caller_of(given, path)
+                    interaction = parse(read_request(request, path, sent))
+                    measured.interaction = interaction.code
+                    extend(EACH * transaction.size(interaction))
+                    outcome = execute(interaction, caller, request_id, key_of(request))
+                    response = respond(outcome, interaction, wanted, request)
+                settle(outcome.recorded)  # and so does who waits for a commit
             except Exception as error:
                 response = refuse(error, wanted, request_id)
             finally:
