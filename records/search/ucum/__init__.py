@@ -37,8 +37,12 @@ class Unit:
 
     def canonical(self, value):
         """A Decimal in this unit as a Decimal in base units."""
-        exact = Fraction(value) * self.factor + self.offset
-        return Decimal(exact.numerator) / Decimal(exact.denominator)
+        upper, lower = value.as_integer_ratio()
+        upper, lower = upper * self.factor.numerator, lower * self.factor.denominator
+        if self.offset:
+            upper = upper * self.offset.denominator + self.offset.numerator * lower
+            lower *= self.offset.denominator
+        return Decimal(upper) / Decimal(lower)
 
 
 @lru_cache(2048)
