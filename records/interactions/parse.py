@@ -156,7 +156,7 @@ def a_verb(method, segments, common):
 
 
 WORDS = ("metadata", "_history", "_search")  # what may stand where a type stands
-COMPARTMENTS = ()  # those that can be searched: CompartmentDefinitions by name; none while search ignores them
+COMPARTMENTS = ("Patient", "Encounter", "Practitioner", "RelatedPerson", "Device")  # CompartmentDefinitions by name
 
 
 def compartment(method, segments, common):

@@ -4,8 +4,8 @@ Reading order: query (the tree), parse, parameters (the registry), types/ (one f
 compile (SQL), results (the page). Nothing here imports the indexer.
 """
 
-from .parse import parse
+from .parse import parse, parse_several
 from .query import Query, types
 from .results import Result, Row, immediate, run, search, select
 
-__all__ = ["Query", "Result", "Row", "immediate", "parse", "run", "search", "select", "types"]
+__all__ = ["Query", "Result", "Row", "immediate", "parse", "parse_several", "run", "search", "select", "types"]

@@ -40,6 +40,26 @@ class Statement(NamedTuple):
 
 def page(query, access, after=None, limit=None):
     """Rows (COLUMNS, then the sort keys) of a page and one more, from the keys `after`."""
+    most = query.count + 1 if limit is None else limit
+    if query.type is None:
+        return _merged(query, access, after, most)
+    return _page(query, access, after, most)
+
+
+def _merged(query, access, after, most):
+    """The pages of all arms, merged in their common order."""
+    arms = [_page(arm, access, after, most) for arm in query.arms]
+    order = order_of(query.arms[0])
+    if len({tuple(key.cast for key in order_of(arm)) for arm in query.arms}) > 1:
+        raise InvalidValue("_sort", ",".join(s.code for s in query.arms[0].sort), "it is not alike in all types")
+    rows = " UNION ALL ".join(f"({arm.text})" for arm in arms)
+    by = ", ".join(f"k{n} {'DESC' if key.descending else 'ASC'}" for n, key in enumerate(order))
+    return Statement(
+        f"SELECT * FROM ({rows}) u ORDER BY {by} LIMIT {most:d}", sum((arm.params for arm in arms), ()), False
+    )
+
+
+def _page(query, access, after, most):
     source, where, walked, prepare = start(query, access)
     order = order_of(query)
     if walked:
@@ -47,12 +67,12 @@ def page(query, access, after=None, limit=None):
     joins = [key.join for key in order if key.join]
     wanted = [where, live(query.type, access)] + ([_after(order, after)] if after is not None else [])
     wanted = all_of(wanted)
-    selected = ", ".join([COLUMNS, *(key.text for key in order)])
+    selected = ", ".join([COLUMNS, *(f"{key.text} AS k{n}" for n, key in enumerate(order))])
     by = ", ".join(f"{key.text} {'DESC' if key.descending else 'ASC'}" for key in order)
     joined = sum((j.params for j in joins), ())
     return Statement(
         f"SELECT {selected} FROM {source.text}{''.join(' ' + j.text for j in joins)} WHERE {wanted.text}"
-        f" ORDER BY {by} LIMIT {query.count + 1 if limit is None else limit:d}",
+        f" ORDER BY {by} LIMIT {most:d}",
         (*source.params, *joined, *wanted.params),
         prepare and not joins,
     )
@@ -60,12 +80,16 @@ def page(query, access, after=None, limit=None):
 
 def count(query, access, most=None):
     """How many rows match, within the access; counted up to `most`."""
-    source, where, _, _ = start(query, access, ordered=False)
-    where = all_of((where, live(query.type, access)))
-    rows = f"SELECT 1 FROM {source.text} WHERE {where.text}"
+    rows, params = [], ()
+    for arm in query.arms or (query,):
+        source, where, _, _ = start(arm, access, ordered=False)
+        where = all_of((where, live(arm.type, access)))
+        rows.append(f"SELECT 1 FROM {source.text} WHERE {where.text}")
+        params += source.params + where.params
+    rows = " UNION ALL ".join(rows)
     if most is not None:
         rows += f" LIMIT {most:d}"
-    return Statement(f"SELECT count(*) FROM ({rows}) c", source.params + where.params, False)
+    return Statement(f"SELECT count(*) FROM ({rows}) c", params, False)
 
 
 # order
@@ -74,7 +98,8 @@ def count(query, access, most=None):
 def order_of(query):
     """The keys of the order; the last is pk, in the direction of the one before."""
     order = [_key(sort, n) for n, sort in enumerate(query.sort)] or [Key("r.occurred", True)]
-    return [*order, Key("r.pk", order[-1].descending)]
+    order = [*order, Key("r.pk", order[-1].descending)]
+    return [replace(key, descending=not key.descending) for key in order] if query.backward else order
 
 
 def _key(sort, n):

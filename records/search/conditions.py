@@ -11,9 +11,9 @@ from records.definitions.structures import type_number
 from records.errors import InvalidValue, UnsupportedModifier
 from records.sql import FALSE, SQL, any_of
 
-from .query import Chain, Criterion, Has, Ids, Updated
+from .query import Chain, Criterion, Has, Ids, Updated, Within
 from .ranges import condition as in_range
-from .types import TYPES, Any, Not
+from .types import TYPES, Any, Match, Not
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,10 @@ def condition(node, type, access, place):
             return SQL(f"{place.alias}.identity = ANY(%s)", ([keys.identity(type, id) for id in ids],))
         case Updated(limits):
             return any_of(_updated(place.alias, *part) for part in limits)
+        case Within("Patient", patient):
+            return of_patient(patient, place.alias)
+        case Within():
+            return probe(member(node), place)
         case Chain(param, arms):
             there = place.beyond()
             wanted = any_of(_reached(arm, inner, access, there) for arm, inner in arms)
@@ -86,6 +90,22 @@ def condition(node, type, access, place):
                 place,
             )
     raise TypeError(node)
+
+
+def of_patient(patient, alias):
+    """Is the row in the record of a patient?"""
+    return SQL(
+        f"{alias}.patient = %s OR ({alias}.shared AND EXISTS"
+        f" (SELECT 1 FROM compartment c WHERE c.patient = %s AND c.resource = {alias}.pk))",
+        (patient, patient),
+    )
+
+
+def member(within):
+    """The references by which a resource is in a compartment."""
+    where = SQL("i.param = ANY(%s) AND i.target = %s", (list(within.params), within.identity))
+    found = tuple((param, within.identity) for param in within.params)
+    return Match("reference", where if found else FALSE, ("param", "target"), found)
 
 
 def _reached(type, inner, access, there):

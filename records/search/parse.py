@@ -6,12 +6,14 @@ Lenient: what is not understood is left out, with a warning; strict: it is an er
 import re
 from dataclasses import replace
 
+from records import keys
+from records.definitions.compartments import compartment
 from records.definitions.structures import RESOURCE_TYPES, is_resource_type
 from records.errors import InvalidValue, Issue, UnknownParameter, UnsupportedModifier
 
 from . import parameters
 from .parameters import parameter
-from .query import Chain, Criterion, Has, Ids, Include, Query, Sort, Updated
+from .query import Chain, Criterion, Has, Ids, Include, Query, Sort, Updated, Within
 from .types import TYPES, date
 from .types.base import SearchType, split, unescape
 
@@ -22,30 +24,77 @@ SUMMARIES = ("true", "text", "data", "count", "false")
 TOTALS = ("none", "estimate", "accurate")
 
 
-def parse(type, pairs, strict=False, default_count=DEFAULT_COUNT, most=MOST):
-    """The Query that (name, value) pairs ask of a resource type."""
-    query = Query(type, count=default_count)
-    criteria, warnings, used = [], [], []
+def parse(type, pairs, strict=False, default_count=DEFAULT_COUNT, most=MOST, within=None):
+    """The Query that (name, value) pairs ask of a resource type, perhaps within the compartment of (type, id)."""
+    (query,), warnings, used = _parse((type,), pairs, strict, default_count, most, within)
+    return replace(query, warnings=(*query.warnings, *warnings), used=used)
+
+
+def parse_several(pairs, strict=False, default_count=DEFAULT_COUNT, most=MOST, within=None):
+    """The Query of all types, or those that _type names: each knows all parameters. (search.html#type)
+
+    A type outside the compartment has nothing in it.
+    """
+    named = tuple(pair for pair in pairs if pair[0] == "_type" and pair[1])
+    types = _types(named) or RESOURCE_TYPES
+    if within:
+        members = {within[0], *compartment(within[0])}
+        types = tuple(t for t in types if t in members)
+    rest = [pair for pair in pairs if pair not in named]
+    arms, warnings, used = _parse(types, rest, strict, default_count, most, within)
+    shown = arms[0] if arms else Query(None, count=default_count)
+    return replace(
+        shown, type=None, criteria=(), arms=arms, warnings=(*shown.warnings, *warnings), used=(*named, *used)
+    )
+
+
+def _types(named):
+    types = tuple(dict.fromkeys(t for _, value in named for t in value.split(",") if t))
+    for type in types:
+        if not is_resource_type(type):
+            raise InvalidValue("_type", type, "expected resource types between commas")
+    return types
+
+
+def _parse(types, pairs, strict, default_count, most, within):
+    """(a Query for each type, warnings, the pairs used): a pair counts when all types know it."""
+    arms = tuple(Query(type, _compartment(type, within), count=default_count) for type in types)
+    warnings, used = [], []
     for name, value in pairs:
         if name in BESIDE:
             continue
         try:
             if not value:
-                raise UnknownParameter(type, name, "it has no value")
-            if name.partition(":")[0] in INCLUDES:
-                query = replace(query, includes=(*query.includes, _include(type, name, value)))
-            elif name in RESULTS:
-                query = RESULTS[name](query, value, most)
-            else:
-                criteria.append(criterion(type, name, value))
+                raise UnknownParameter(types[0] if types else "", name, "it has no value")
+            arms = tuple(_with(arm, types, name, value, most) for arm in arms)
             used.append((name, value))
         except (UnknownParameter, UnsupportedModifier) as fault:
             if strict:
                 raise
             warnings += [replace(i, severity="warning", diagnostics=f"Ignored: {i.diagnostics}") for i in fault.issues]
-    return replace(
-        query, criteria=tuple(criteria), warnings=(*query.warnings, *warnings), used=tuple(dict.fromkeys(used))
-    )
+    return arms, warnings, tuple(dict.fromkeys(used))
+
+
+def _with(query, types, name, value, most):
+    """The query with one pair more."""
+    if name.partition(":")[0] in INCLUDES:
+        return replace(query, includes=(*query.includes, _include(types, name, value)))
+    if name in RESULTS:
+        return RESULTS[name](query, value, most)
+    return replace(query, criteria=(*query.criteria, criterion(query.type, name, value)))
+
+
+def _compartment(type, within):
+    """The criterion of being in a compartment. (compartmentdefinition.html)"""
+    if within is None:
+        return ()
+    holder, id = within
+    if type == holder and (type == "Patient" or "{def}" in compartment(holder).get(type, ())):
+        return (Ids((id,)),)
+    if type not in compartment(holder):
+        return (Ids(()),)  # nothing of that type is in any
+    known = (parameter(type, code) for code in compartment(holder)[type])
+    return (Within(holder, keys.identity(holder, id), tuple(p.key for p in known if p)),)
 
 
 def criterion(type, name, value):
@@ -154,8 +203,9 @@ def _list(value):
 INCLUDES = {"_include": False, "_revinclude": True}
 
 
-def _include(type, name, value):
+def _include(types, name, value):
     """`Source:parameter[:Target]`, `Source:*` or `*`. (search.html#include)"""
+    type = types[0]
     name, _, modifier = name.partition(":")
     if modifier not in ("", "iterate", "recurse"):
         raise UnsupportedModifier(name, modifier, "it takes iterate")
@@ -165,13 +215,14 @@ def _include(type, name, value):
     if target and not is_resource_type(target):
         raise UnknownParameter(type, f"{name}={value}", f"{target!r} is not a resource type")
     if source == "*" and not rest:
-        sources = RESOURCE_TYPES if reverse or iterate else (type,)
+        sources = RESOURCE_TYPES if reverse or iterate else types
         found = [p for t in sources for p in parameters.parameters(t).values() if p.kind == "reference"]
         return Include(None, tuple(p.key for p in found), None, reverse, iterate)
     if not is_resource_type(source):
         raise UnknownParameter(type, f"{name}={value}", "expected Type:parameter or Type:parameter:Target")
-    if not reverse and not iterate and source != type:
-        raise UnknownParameter(type, f"{name}={value}", f"the matches are {type}, not {source}; add :iterate")
+    if not reverse and not iterate and source not in types:
+        found = ", ".join(types)
+        raise UnknownParameter(type, f"{name}={value}", f"the matches are {found}, not {source}; add :iterate")
     if code == "*":
         found = [p for p in parameters.parameters(source).values() if p.kind == "reference"]
     else:

@@ -48,6 +48,17 @@ class Has:
 
 
 @dataclass(frozen=True)
+class Within:
+    """In the compartment of a resource: by these reference parameters, of a Patient by its record.
+    (compartmentdefinition.html)
+    """
+
+    holder: str
+    identity: int
+    params: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
 class Sort:
     """A key of the order: a parameter, or the columns _id and _lastUpdated. (search.html#sort)"""
 
@@ -71,9 +82,9 @@ class Include:
 
 @dataclass(frozen=True)
 class Query:
-    """A whole search of one type."""
+    """A whole search of one type; or of several, which has one of a type for each in `arms`, alike in all but names."""
 
-    type: str
+    type: str | None
     criteria: tuple = ()
     sort: tuple[Sort, ...] = ()
     includes: tuple[Include, ...] = ()
@@ -83,10 +94,14 @@ class Query:
     elements: tuple[str, ...] = ()
     warnings: tuple[Issue, ...] = ()
     used: tuple[tuple[str, str], ...] = ()  # the parameters that have an effect, for the self link
+    arms: tuple["Query", ...] = ()
+    backward: bool = False  # the page before a row, not after it
 
 
 def types(query):
     """All resource types whose rows the search looks at."""
+    if query.arms:
+        return set().union(*(types(arm) for arm in query.arms))
     included = {i.source for i in query.includes if i.source}
     return {query.type}.union(included, *(_types(c) for c in query.criteria))
 

@@ -1,5 +1,6 @@
 """Running a search: the rows of a page, what comes next, how many there are. (search.html#return)"""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import NamedTuple
@@ -7,11 +8,12 @@ from typing import NamedTuple
 from records.database import execute
 from records.definitions.structures import type_name
 from records.errors import BadRequest
+from records.sql import FALSE
 
 from . import compile
 from .includes import included
 from .parse import parse
-from .query import Chain, Has, Ids, Query, Updated
+from .query import Criterion, Ids, Query, Updated, Within
 
 ESTIMATED = 10_000  # _total=estimate counts no further
 
@@ -39,6 +41,7 @@ class Result(NamedTuple):
     query: Query
     included: tuple | list = ()
     issues: tuple | list = ()
+    previous: list | None = None  # the keys before which the page before this one ends
 
 
 class Selected(NamedTuple):
@@ -47,24 +50,69 @@ class Selected(NamedTuple):
     version: int
 
 
-def run(query, access, after=None):
-    """The page of a Query that begins after the sort keys `after`."""
+def run(query, access, after=None, before=None):
+    """The page of a Query that begins after the sort keys `after`, or ends before the keys `before`."""
+    asked, query = query, _reachable(query, access)
+    if query.type is None and not query.arms:
+        return Result([], None, None if query.total == "none" else 0, asked)
     if query.summary == "count" or query.count == 0:
-        return Result([], None, total(query, access), query)
-    found = execute(*compile.page(query, access, after))
-    rows = [Row(pk, type_name(type), *rest) for pk, type, *rest in (row[:7] for row in found[: query.count])]
-    following = [_plain(v) for v in found[query.count - 1][7:]] if len(found) > query.count else None
+        return Result([], None, total(query, access), asked)
+    if before is not None:
+        query = _backward(query)
+    found = execute(*compile.page(query, access, after if before is None else before))
+    more = len(found) > query.count
+    found = found[: query.count]
+    if before is not None:
+        found.reverse()
+    rows = [Row(pk, type_name(type), *rest) for pk, type, *rest in (row[:7] for row in found)]
+    ends = [[_plain(v) for v in row[7:]] for row in (found[0], found[-1])] if found else [None, None]
+    following = ends[1] if more or before is not None else None
+    previous = ends[0] if more or before is None else None
+    if after is None and before is None:
+        previous = None
     if query.total == "none":
         known = None
-    elif after is None and following is None:
+    elif after is None and before is None and following is None:
         known = len(rows)
     else:
         known = total(query, access) if query.total else None
-    return Result(rows, following, known, query, *included(query, rows, access))
+    return Result(rows, following, known, asked, *included(query, rows, access), previous)
+
+
+def _backward(query):
+    return replace(query, backward=True, arms=tuple(_backward(arm) for arm in query.arms))
+
+
+FEW = 8  # types; of more it pays to see first which have rows at all
+
+
+def _reachable(query, access):
+    """A search of several types without those that the actor may not see, or that have no rows."""
+    if query.type is not None:
+        return query
+    arms = [arm for arm in query.arms if access.resources("search", arm.type) != FALSE]
+    if len(arms) > FEW:
+        present = {type_name(number) for (number,) in execute(PRESENT)}
+        arms = [arm for arm in arms if arm.type in present]
+    return replace(query, arms=tuple(arms))
+
+
+# one probe of the index for each type that has rows
+PRESENT = """
+    WITH RECURSIVE t(type) AS (
+        (SELECT type FROM resource WHERE NOT deleted ORDER BY type LIMIT 1)
+        UNION ALL
+        SELECT (SELECT type FROM resource WHERE NOT deleted AND type > t.type ORDER BY type LIMIT 1)
+        FROM t WHERE t.type IS NOT NULL
+    ) SELECT type FROM t WHERE type IS NOT NULL
+"""
 
 
 def total(query, access):
     """How many match: exactly, or no further than ESTIMATED when an estimate will do."""
+    query = _reachable(query, access)
+    if query.type is None and not query.arms:
+        return 0
     most = ESTIMATED if query.total == "estimate" else None
     return execute(*compile.count(query, access, most))[0][0]
 
@@ -88,16 +136,18 @@ def select(type, pairs, access, limit=2):
 
 def immediate(query):
     """Does the search use only what is indexed by the write itself? Then it is never behind."""
-    return not query.includes and all(_immediate(node) for node in query.criteria)
+    return not query.includes and all(_immediate(node) for arm in query.arms or (query,) for node in arm.criteria)
 
 
 def _immediate(node):
     match node:
         case Ids() | Updated():
             return True
-        case Chain() | Has():
-            return False
-    return node.modifier is None and node.param.code in ("identifier", "url")
+        case Within(holder="Patient"):
+            return True
+        case Criterion():
+            return node.modifier is None and node.param.code in ("identifier", "url")
+    return False
 
 
 def _plain(value):

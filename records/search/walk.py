@@ -1,6 +1,7 @@
 """Where a search starts: the index to walk, and what is left to check on the rows met.
 
 _id                        the rows of these identities
+the record of a patient    its rows, which are in clinical order; and those it shares
 a token or reference       its index rows, which are in clinical order: (key, occurred, resource)
 a date "on or after"       the rows of the type from that day on, and the few that began before and last into it
 else                       the rows of the type, in clinical order; the planner may start from another criterion
@@ -13,8 +14,8 @@ from records.definitions.structures import type_number
 from records.fhirpath.times import DAY
 from records.sql import SQL, all_of
 
-from .conditions import WALKED, Place, condition, matched
-from .query import Chain, Criterion, Has, Ids
+from .conditions import WALKED, Place, condition, matched, member
+from .query import Chain, Criterion, Has, Ids, Within
 from .types import Match
 
 MERGED = 8  # so many values of an "or" are merged as index walks; with more the planner chooses
@@ -41,12 +42,17 @@ class Floor(NamedTuple):
 
 def start(query, access, ordered=True):
     """How to find the rows of a query; `ordered`: the order of the answer matters."""
-    found = [(node, matched(node) if isinstance(node, Criterion) else None) for node in query.criteria]
+    found = [(node, _match(node)) for node in query.criteria]
     if ids := next((node for node, _ in found if isinstance(node, Ids)), None):
         others = [condition(node, query.type, access, Place()) for node, _ in found if node is not ids]
         identities = [keys.identity(query.type, id) for id in ids.ids]
         return Start(SQL("resource r"), all_of([SQL("r.identity = ANY(%s)", (identities,)), *others]), fixed=True)
     low, high, floor = _bounds(found)
+    record = next((node for node, _ in found if isinstance(node, Within) and node.holder == "Patient"), None)
+    if record:
+        others = [condition(node, query.type, access, WALKED) for node, _ in found if node is not record]
+        source = _record(record.identity, query.type, _way(query) if ordered else None)
+        return Start(source, all_of([*_between("d.occurred", low, high), *others]), True, True)
     best = min((pair for pair in found if _rank(pair) is not None), key=_rank, default=None)
     if best and _rank(best)[0] == 2 and any(isinstance(node, Chain | Has) for node, _ in found):
         best = None  # a code is rarely narrower than a chain: the planner knows more
@@ -62,12 +68,31 @@ def start(query, access, ordered=True):
     return Start(SQL("resource r"), all_of([*_between("r.occurred", low, high), *others]))
 
 
+def _match(node):
+    if isinstance(node, Within) and node.holder != "Patient":
+        return member(node)
+    return matched(node) if isinstance(node, Criterion) else None
+
+
+def _record(patient, type, way):
+    """FROM item d and r: rows of one type in the record of a patient, its own and those it shares."""
+    live = f"d.type = {type_number(type)} AND NOT d.deleted"
+    by = f" ORDER BY occurred {way}, resource {way}" if way else ""
+    return SQL(
+        f"((SELECT d.occurred, d.pk AS resource FROM resource d WHERE d.patient = %s AND {live}{by})"
+        " UNION ALL (SELECT d.occurred, d.pk AS resource FROM compartment c JOIN resource d ON d.pk = c.resource"
+        f" WHERE c.patient = %s AND d.shared AND d.patient IS DISTINCT FROM %s AND {live}{by})) d"
+        " JOIN resource r ON r.pk = d.resource",
+        (patient, patient, patient),
+    )
+
+
 def _rank(pair):
     """How good an index walk a criterion makes: the lower the fewer rows; None if none."""
     node, match = pair
     if not isinstance(match, Match) or not match.keys or len(match.keys) > MERGED:
         return None
-    if match.unique or node.param.code == "identifier":
+    if match.unique or (isinstance(node, Criterion) and node.param.code == "identifier"):
         return 0, len(match.keys)
     return (1 if match.table == "reference" else 2), len(match.keys)
 
@@ -75,11 +100,11 @@ def _rank(pair):
 def _way(query):
     """Direction of an answer in clinical order, else None."""
     if not query.sort:
-        return "DESC"
+        return "ASC" if query.backward else "DESC"
     first = query.sort[0]
     if len(query.sort) > 1 or not first.param or not first.param.is_occurred:
         return None
-    return "DESC" if first.descending else "ASC"
+    return "DESC" if first.descending != query.backward else "ASC"
 
 
 def _walk(match, type, floor, way):

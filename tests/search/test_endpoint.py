@@ -1,0 +1,139 @@
+"""Searches of several types, of compartments, with includes; pages back and forth: as a client sees them."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.api import Api
+
+from .conftest import put
+
+GIVEN = json.loads((Path(__file__).parents[2] / "fixtures" / "cases" / "search_endpoint.json").read_text())
+
+
+@pytest.fixture
+def api(database):
+    api = Api()
+    put(*GIVEN)
+    return api
+
+
+def names(answer, mode="match"):
+    assert answer.status_code == 200, answer.content
+    return sorted(
+        f"{e['resource']['resourceType']}/{e['resource']['id']}"
+        for e in answer.tree.get("entry", ())
+        if e["search"]["mode"] == mode
+    )
+
+
+def link(answer, relation):
+    found = [each["url"] for each in answer.tree["link"] if each["relation"] == relation]
+    return found[0].partition("/fhir")[2].lstrip("/") if found else None
+
+
+ALL = sorted(f"{r['resourceType']}/{r['id']}" for r in GIVEN)
+CASES = {
+    "": ALL,
+    "?_type=Patient,Condition": ["Condition/c1", "Patient/p1", "Patient/p2"],
+    "?_tag=x": ["Patient/p2", "Practitioner/d1"],
+    "?_id=p1": ["Patient/p1"],
+    "?_lastUpdated=gt2020": ALL,
+    "?_lastUpdated=lt2020": [],
+    "?_type=Observation,Condition&patient=p1": ["Condition/c1", "Observation/o1", "Observation/o2"],
+    "?_type=Observation,Condition&patient.gender=female": ["Observation/o3"],
+    "?_type=Patient&_has:Observation:patient:status=amended": ["Patient/p1"],
+    "Patient/p1/Observation": ["Observation/o1", "Observation/o2"],
+    "Patient/p1/Observation?status=amended": ["Observation/o2"],
+    "Patient/p1/Observation?date=ge2020-06": ["Observation/o2"],
+    "Patient/p1/Observation?_id=o1": ["Observation/o1"],
+    "Patient/p1/Observation?_id=o3": [],
+    "Patient/p1/Observation?_sort=date": ["Observation/o1", "Observation/o2"],
+    "Patient/p1/Appointment": ["Appointment/a1"],
+    "Patient/p2/Appointment": ["Appointment/a1"],
+    "Patient/p1/Linkage": [],  # R4 has no Linkage in the compartment
+    "Patient/p1/Patient": ["Patient/p1"],  # a link between identities carries no right
+    "Patient/p1/Practitioner": [],
+    "Patient/p1/*": [
+        "Appointment/a1",
+        "Condition/c1",
+        "Encounter/e1",
+        "Observation/o1",
+        "Observation/o2",
+        "Patient/p1",
+    ],
+    "Patient/p1/*?_type=Condition,Encounter": ["Condition/c1", "Encounter/e1"],
+    "Patient/nobody/Observation": [],
+    "Patient/nobody/*": [],
+    "Encounter/e1/Observation": ["Observation/o1"],
+    "Encounter/e1/*": ["Condition/c1", "Encounter/e1", "Observation/o1"],
+    "Encounter/e1/Encounter": ["Encounter/e1"],
+    "Practitioner/d1/Observation?status=final": ["Observation/o1"],
+    "Practitioner/d1/*": ["Observation/o1", "Practitioner/d1"],
+    "Device/v1/*": ["Observation/o2"],
+    "RelatedPerson/r/*": [],
+}
+
+
+def test_searches_of_several_types_and_of_compartments(api):
+    for path, expected in CASES.items():
+        expected = sorted(expected)
+        assert names(api.get(path)) == expected, path
+        assert api.get(path + ("&" if "?" in path else "?") + "_total=accurate").tree["total"] == len(expected), path
+        head, _, form = path.partition("?")
+        posted = api.request("POST", f"{head}/_search".lstrip("/"), form.encode(), "application/x-www-form-urlencoded")
+        assert names(posted) == expected, path
+
+
+def test_what_is_asked_of_all_types_must_be_known_to_all(api):
+    strict = {"Prefer": "handling=strict"}
+    assert api.get("?gender=male", **strict).status_code == 400
+    warned = api.get("?_type=Patient,Condition&gender=male")
+    assert names(warned) == ["Condition/c1", "Patient/p1", "Patient/p2"]
+    assert "Ignored" in str(warned.tree["entry"][-1])
+    assert api.get("?_type=Patient,Nonsense").status_code == 400
+    assert api.get("?_type=Patient,Observation&_sort=date", **strict).status_code == 400
+    assert api.get("Patient/p1/Nonsense").status_code == 404
+
+
+def test_rights_come_before_the_match(api):
+    own = Api("patient/*.rs", patient="p2")
+    assert names(own.get("")) == ["Appointment/a1", "Linkage/l1", "Observation/o3", "Patient/p2"]
+    assert own.get("?_total=accurate").tree["total"] == 4
+    assert names(own.get("Patient/p1/*")) == ["Appointment/a1"], "it is of both"
+    assert names(own.get("Patient/p1/Observation")) == names(own.get("Patient/nobody/Observation")) == []
+    types = Api("system/Observation.rs")
+    assert names(types.get("")) == ["Observation/o1", "Observation/o2", "Observation/o3"]
+    assert names(types.get("Encounter/e1/*")) == ["Observation/o1"]
+    assert types.get("Patient/p1/Condition").status_code == 403
+
+
+def test_included_resources_come_with_their_mode_and_within_the_access(api):
+    asked = "Observation?_id=o1&_include=Observation:patient&_include=Observation:performer"
+    answer = api.get(asked)
+    assert (names(answer), names(answer, "include")) == (["Observation/o1"], ["Patient/p1", "Practitioner/d1"])
+    assert names(Api("system/Observation.rs").get(asked), "include") == []
+    answer = api.get("?_type=Patient,Practitioner&_id=p2&_revinclude=Observation:patient")
+    assert (names(answer), names(answer, "include")) == (["Patient/p2"], ["Observation/o3"])
+
+
+@pytest.mark.parametrize("path", ["?_count=3", "?_count=2&_sort=_id", "Observation?_count=1&_sort=-date",
+                                  "Patient/p1/*?_count=2", "Patient/p1/Observation?_count=1",
+                                  "?_type=Observation,Condition&_sort=-_lastUpdated,_id&_count=2"])  # fmt: skip
+def test_pages_forth_and_back(api, path):
+    forth, answer = [], api.get(path)
+    assert link(answer, "previous") is None
+    forth.append(answer.tree["entry"])
+    while following := link(answer, "next"):
+        answer = api.get(following)
+        forth.append(answer.tree["entry"])
+    assert len(forth) > 1
+    back = [forth[-1]]
+    while preceding := link(answer, "previous"):
+        answer = api.get(preceding)
+        back.append(answer.tree["entry"])
+        assert link(answer, "next")
+    assert back[::-1] == forth
+    whole = [entry for page in forth for entry in page]
+    assert len({e["fullUrl"] for e in whole}) == len(whole)
