@@ -6,9 +6,9 @@ from .endpoint import Endpoint
 from .health import health, metrics, ready, unknown
 
 urlpatterns = [
-    re_path(r"^fhir/?(?P<path>.*)$", Endpoint.as_view()),
+    re_path(r"(?s)^fhir(?:/|\Z)(?P<path>.*)\Z", Endpoint.as_view()),
     path("health", health),
     path("ready", ready),
     path("metrics", metrics),
-    re_path(r"^.*$", unknown),
+    re_path(r"", unknown),
 ]
