@@ -8,7 +8,7 @@ import json
 
 from django.db import models
 
-from records.database import execute
+from records.database import Ahead, execute
 from records.definitions.structures import type_name
 
 from . import parameters
@@ -44,11 +44,27 @@ class StoredParameter(models.Model):
         indexes = [models.Index(fields=["resource"], name="stored_parameter_resource")]
 
 
+VERSION = "SELECT version FROM registry WHERE name = %s", (NAME,)
+
+
+def look():
+    """A look at the version that travels with the next statement; see `known`."""
+    return Ahead(*VERSION)
+
+
+def known(look):
+    """Does this process work with the version that the look saw?"""
+    return _same(look.rows())
+
+
 def learn():
     """Work with the stored parameters as they are now; costs one look at the version when nothing has changed."""
-    found = execute("SELECT version FROM registry WHERE name = %s", (NAME,))
-    if (found[0][0] if found else 0) != parameters.version():
+    if not _same(execute(*VERSION)):
         _load()
+
+
+def _same(rows):
+    return (rows[0][0] if rows else 0) == parameters.version()
 
 
 def moved():
