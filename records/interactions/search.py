@@ -1,4 +1,4 @@
-"""Search a type, by GET or by POST to _search. (http.html#search)
+"""Search a type, all types or a compartment, by GET or by POST to _search. (http.html#search)
 
 Before the transaction of the search opens, what is pending for it is indexed, within a budget: a search sees every
 write acknowledged before it began, or says that it may not.
@@ -19,7 +19,7 @@ from ..keys import identity
 from ..resources.references import local
 from ..resources.subset import subset
 from ..search import stored
-from ..search.query import Criterion
+from ..search.query import Criterion, Within
 from . import paging
 from .interaction import Outcome, Touched, interaction
 
@@ -53,13 +53,14 @@ def prepare(interaction):
 
 def caught_up(interaction):
     """The query by the parameters as this process knows them, and its index."""
-    query = engine.parse(
-        interaction.type,
+    how = (
         interaction.parameters,
         interaction.strict,
         settings.FHIRSERVER_DEFAULT_COUNT,
         settings.FHIRSERVER_MAX_COUNT,
+        interaction.compartment,
     )
+    query = engine.parse(interaction.type, *how) if interaction.type else engine.parse_several(*how)
     behind = 0
     if not engine.immediate(query):
         types = sorted(engine.types(query))
@@ -72,6 +73,8 @@ def bound_patient(query, base):
     """The one patient whose resources alone can match, or None: what is pending of others does not matter then."""
     members = compartment("Patient").get(query.type, ())
     for node in query.criteria:
+        if isinstance(node, Within) and node.holder == "Patient":
+            return node.identity
         if isinstance(node, Criterion) and node.modifier in (None, "Patient") and len(node.texts) == 1:
             if node.param.kind != "reference" or node.param.code not in (*members, "patient", "subject"):
                 continue
@@ -86,11 +89,21 @@ def bound_patient(query, base):
 
 @interaction("search-type", "GET", "{type}", snapshot=True, before=prepare)
 @interaction("search-type", "POST", "{type}/_search", snapshot=True, before=prepare)
-def search_type(interaction, access):
-    """A page of the matches that the caller may see, as a searchset Bundle."""
-    query = interaction.query
-    result = engine.run(query, access, paging.position(interaction, access))
-    return answer(interaction, access, query, result)
+@interaction("search-system", "GET", "", snapshot=True, before=prepare)
+@interaction("search-system", "POST", "_search", snapshot=True, before=prepare)
+def search(interaction, access):
+    """A page of the matches that the caller may see, as a searchset Bundle.
+
+    In a compartment too every row is judged by itself: one of a hidden resource and one of none answer alike.
+    """
+    after, before = place_of(paging.position(interaction, access))
+    result = engine.run(interaction.query, access, after, before)
+    return answer(interaction, access, interaction.query, result)
+
+
+def place_of(position):
+    """(after, before): a link to the page before carries its keys by that name."""
+    return (None, position["before"]) if isinstance(position, dict) else (position, None)
 
 
 def answer(interaction, access, query, result):
@@ -102,18 +115,20 @@ def answer(interaction, access, query, result):
     bundle["link"] = [{"relation": "self", "url": paging.url(interaction, query.used)}]
     if result.next is not None:
         bundle["link"].append({"relation": "next", "url": paging.link(used, access, result.next)})
+    if result.previous is not None:
+        bundle["link"].append({"relation": "previous", "url": paging.link(used, access, {"before": result.previous})})
     entries = [
         {"fullUrl": f"{interaction.base}/{row.type}/{row.id}", "resource": cut(row.body, query),
-         "search": {"mode": "match"}}
-        for row in result.rows
+         "search": {"mode": mode}}
+        for mode, rows in (("match", result.rows), ("include", result.included)) for row in rows
     ]  # fmt: skip
-    issues = [*query.warnings, *lag(interaction)]
+    issues = [*query.warnings, *result.issues, *lag(interaction)]
     if issues:
         entries.append({"resource": operation_outcome(issues), "search": {"mode": "outcome"}})
     if entries:
         bundle["entry"] = entries
     outcome = Outcome(200, dump(bundle), "Bundle", issues=tuple(issues))
-    outcome.touched = [Touched(row.type, row.id, row.version, row.patient) for row in result.rows]
+    outcome.touched = [Touched(row.type, row.id, row.version, row.patient) for row in (*result.rows, *result.included)]
     if interaction.behind:
         outcome.headers["X-Searchable-Until"] = (searchable_until() or datetime.now(UTC)).isoformat()
     return outcome
