@@ -6,6 +6,7 @@ import re
 import shutil
 import signal
 import tempfile
+import time
 from pathlib import Path
 
 import psycopg
@@ -47,8 +48,15 @@ class Server:
     # -- its database ----------------------------------------------------------------------------------------------
 
     def session(self):
-        """A session of the superuser, in autocommit."""
-        return psycopg.connect(self.database.url(SUPERUSER, DATABASE), autocommit=True, application_name="tests")
+        """A session of the superuser, in autocommit, as soon as the database gives one."""
+        url, deadline = self.database.url(SUPERUSER, DATABASE), time.monotonic() + 60
+        while True:
+            try:
+                return psycopg.connect(url, autocommit=True, application_name="tests")
+            except psycopg.OperationalError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
 
     def ask(self, statement, *params):
         with self.session() as session:
