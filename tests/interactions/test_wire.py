@@ -16,6 +16,7 @@ from tests.api import Api
 
 PATIENT = b'{"resourceType":"Patient","active":true}'
 CHECKOUT = Path(__file__).parents[2]
+pytestmark = pytest.mark.xdist_group("wire")  # one server for all
 
 
 @pytest.fixture(scope="module")
