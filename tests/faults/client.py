@@ -5,8 +5,11 @@ import http.client
 import json
 import socket
 import threading
+import time
 from dataclasses import dataclass, field
 from uuid import uuid4
+
+IDLE = 15  # seconds after which a connection is not used again
 
 
 class Unknown(Exception):
@@ -37,7 +40,7 @@ class Client:
 
     def __init__(self, port, token, timeout=30):
         self.port, self.token, self.timeout = port, token, timeout
-        self.connection = None
+        self.connection, self.used = None, 0.0
 
     def ask(self, method, path, body=None, keep=True, **headers):
         """The Answer; Unknown when there is none."""
@@ -50,6 +53,8 @@ class Client:
             given.setdefault("Content-Type", "application/fhir+json")
         if not keep:
             given["Connection"] = "close"
+        if time.monotonic() - self.used > IDLE:  # the server may be closing it just now
+            self.close()
         try:
             if self.connection is None:
                 self.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=self.timeout)
@@ -63,6 +68,7 @@ class Client:
             raise Unknown(f"{method} {path}: {error!r}") from error
         if not keep or response.will_close:
             self.close()
+        self.used = time.monotonic()
         return answer
 
     def close(self):
