@@ -10,12 +10,11 @@ from dataclasses import dataclass, field
 
 from records.database import apart, atomic, execute
 from records.definitions.structures import RESOURCE_TYPES, type_name, type_number
-from records.formats.json import parse
 from records.search import parameters, stored
 
 from . import jobs
-from .extract import CannotIndex, extract
-from .index import TABLES, Indexed, _write
+from .extract import CannotIndex
+from .index import TABLES, Indexed, extracted, write
 
 BATCH = 500
 MISSING, SURPLUS, UNINDEXABLE = "missing", "surplus", "cannot be indexed"
@@ -91,14 +90,13 @@ def _compare(found, report, names):
         if deleted:
             continue
         try:
-            resource = parse(bytes(body))
-            item = Indexed(pk, types[pk], patient, occurred, resource)
-            made.append((item, extract(resource, types[pk])))
+            item = Indexed(pk, types[pk], patient, occurred, bytes(body))
+            made.append((item, extracted(item)))
         except CannotIndex:
             report.differences[types[pk], "", "", UNINDEXABLE] += 1
             report.resources.add(pk)
             del types[pk]
-    _write(made, (), frozenset())
+    write(made, (), frozenset())
     pks = list(types)
     for table in TABLES:
         real, fresh = f"SELECT * FROM public.{table} WHERE resource = ANY(%s)", f"SELECT * FROM pg_temp.{table}"

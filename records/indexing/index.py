@@ -13,6 +13,7 @@ import psycopg
 
 from records.database import atomic, cursor, execute, insert
 from records.definitions.structures import type_name, type_number
+from records.errors import FHIRError
 from records.formats.json import parse
 from records.search import parameters, stored
 
@@ -26,13 +27,13 @@ TABLES = ("token", "reference", "date", "string", "uri", "quantity", "composite"
 
 
 class Indexed(NamedTuple):
-    """A resource whose index rows are due; `resource` is None when it is deleted."""
+    """A resource whose index rows are due; `resource` is None when it is deleted, or bytes not parsed yet."""
 
     pk: int
     type: str
     patient: int | None
     occurred: int
-    resource: dict | None
+    resource: dict | bytes | None
 
 
 def index_pending(limit=500, types=None, patient=None):
@@ -45,7 +46,7 @@ def index_pending(limit=500, types=None, patient=None):
         rows = _current({resource for _, resource, _ in claimed})
         fresh = frozenset(pk for pk, row in rows.items() if row[1] == 1)
         retried = frozenset(resource for _, resource, attempts in claimed if attempts)
-        failed = _index([row[0] for row in rows.values()], fresh - retried)
+        failed = index([row[0] for row in rows.values()], fresh - retried)
         done = [seq for seq, resource, _ in claimed if resource not in failed]
         well = [resource for _, resource, _ in claimed if resource not in failed]
         execute(  # and what failed before of the resources that are indexed now
@@ -103,7 +104,7 @@ def replace(batch, fresh=frozenset()):
     """Replace all index rows of the resources (Indexed); those in `fresh` are known to have none."""
     gone = [item.pk for item in batch if item.pk not in fresh]
     made = [(item, extract(item.resource, item.type)) for item in batch if item.resource is not None]
-    _write(made, gone)
+    write(made, gone)
 
 
 def index_identity(written):
@@ -154,12 +155,12 @@ def _current(pks):
         "SELECT pk, type, patient, occurred, version, deleted, body FROM resource WHERE pk = ANY(%s)", (sorted(pks),)
     )
     return {
-        pk: (Indexed(pk, type_name(type), patient, occurred, None if deleted else parse(bytes(body))), version)
+        pk: (Indexed(pk, type_name(type), patient, occurred, None if deleted else bytes(body)), version)
         for pk, type, patient, occurred, version, deleted, body in found
     }
 
 
-def _index(batch, fresh, keys=None, held=False):
+def index(batch, fresh, keys=None, held=False):
     """Replace rows of a batch, or of some parameters (keys) only; `held`: nobody can write the resources meanwhile.
 
     {pk: reason} of those that cannot be indexed, which keep the rows they had.
@@ -167,7 +168,7 @@ def _index(batch, fresh, keys=None, held=False):
     failed, made = {}, []
     for item in batch:
         try:
-            made.append((item, _extracted(item, keys)))
+            made.append((item, extracted(item, keys)))
         except CannotIndex as fault:
             failed[item.pk] = str(fault)
     try:
@@ -194,10 +195,19 @@ def _reason(fault):
     return f"{type(fault).__name__}: {fault.diag.message_primary or ''}"
 
 
-def _extracted(item, keys):
+def extracted(item, keys=None):
+    """Its index rows, or those of some parameters; None of a deleted one."""
     if item.resource is None:
         return None
-    return extract(item.resource, item.type) if keys is None else partial(item.resource, item.type, keys)
+    resource = item.resource if isinstance(item.resource, dict) else _tree(item)
+    return extract(resource, item.type) if keys is None else partial(resource, item.type, keys)
+
+
+def _tree(item):
+    try:
+        return parse(item.resource)
+    except FHIRError as fault:
+        raise CannotIndex(f"{item.type}: its stored body: {fault}") from fault
 
 
 def _store(made, fresh, keys, held):
@@ -208,13 +218,13 @@ def _store(made, fresh, keys, held):
         gone = []
     # Identity rows are written by the write alone (index_identity): an indexer that replaced them too would meet it.
     kept = frozenset() if held else frozenset().union(*(_identity_params(item.type) for item, _ in made))
-    _write([(item, rows) for item, rows in made if rows is not None], gone, kept)
+    write([(item, rows) for item, rows in made if rows is not None], gone, kept)
 
 
 # the tables
 
 
-def _write(made, gone, kept=frozenset()):
+def write(made, gone, kept=frozenset()):
     """Index rows instead of those of `gone`; rows of the parameters in `kept` are the writes' own, and stay."""
     if gone:
         for table in TABLES:

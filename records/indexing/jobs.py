@@ -15,11 +15,10 @@ from typing import NamedTuple
 from records import errors
 from records.database import atomic, execute, retried
 from records.definitions.structures import type_name
-from records.formats.json import parse
 from records.keys import key
 from records.search import stored
 
-from .index import BACKOFF, Indexed, _index, backlog
+from .index import BACKOFF, Indexed, backlog, index
 
 log = logging.getLogger("records.indexing")
 LOCK = key("job")
@@ -235,10 +234,10 @@ def renew(pks, keys=None):
         (pks,),
     )
     batch = [
-        Indexed(pk, type_name(type), patient, occurred, None if deleted else parse(bytes(body)))
+        Indexed(pk, type_name(type), patient, occurred, None if deleted else bytes(body))
         for pk, type, patient, occurred, deleted, body in found
     ]
-    failed = _index(batch, frozenset(), keys, held=True)
+    failed = index(batch, frozenset(), keys, held=True)
     here = {item.pk for item in batch}
     if left := [pk for pk in pks if pk not in here]:
         _queue(left)

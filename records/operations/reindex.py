@@ -3,7 +3,7 @@
 POST [base]/$reindex                    everything; several types: type=Patient&type=Observation
 POST [base]/[type]/$reindex             a type, or with parameter=[code] one search parameter of it
 POST [base]/[type]/[id]/$reindex        one resource, at once: also tries again one that could not be indexed
-GET  [base]/$reindex-status?job=[id]    the job; without id the latest hundred
+GET  [base]/$reindex-status?job=[id]    the job; without id the latest hundred, and what could not be indexed
 POST [base]/$reindex-cancel?job=[id]    stops it
 
 Those who may administer the server ask for it. A job is 202 with its status under Content-Location.
@@ -12,11 +12,13 @@ Those who may administer the server ask for it. A job is 202 with its status und
 from dataclasses import replace
 
 from .. import errors
+from ..access import over_types
 from ..database import execute
-from ..definitions.structures import is_resource_type, type_number
+from ..definitions.structures import is_resource_type, type_name, type_number
 from ..formats.json import dump
 from ..indexing import jobs, registration
 from ..interactions.interaction import Conditions, Outcome
+from ..interactions.parse import SERVED
 from ..interactions.read import read
 from ..keys import identity
 from ..search import stored
@@ -84,8 +86,27 @@ def status(interaction, access):
     found = jobs.listed() if id is None else [known(id)]
     if id is not None:
         return Outcome(200, dump({"resourceType": "Parameters", "parameter": parts(found[0])}), "Parameters")
-    listed = [{"name": "job", "part": parts(job)} for job in found]
+    listed = [{"name": "job", "part": parts(job)} for job in found] + failures(access)
     return Outcome(200, dump({"resourceType": "Parameters"} | ({"parameter": listed} if listed else {})), "Parameters")
+
+
+def failures(access):
+    """Resources that could not be indexed, with the reason; the oldest hundred that the caller may see."""
+    visible = over_types(access, "read", sorted(SERVED))
+    rows = execute(
+        "SELECT r.type, r.id, p.reason, p.attempts, p.retry_at FROM pending p JOIN resource r ON r.pk = p.resource"
+        f" WHERE p.retry_at IS NOT NULL AND ({visible.text}) ORDER BY p.seq LIMIT 100",
+        visible.params,
+    )
+    return [
+        {"name": "failed", "part": [
+            {"name": "resource", "valueReference": {"reference": f"{type_name(type)}/{id}"}},
+            {"name": "reason", "valueString": reason},
+            {"name": "attempts", "valueInteger": attempts},
+            {"name": "retry", "valueInstant": retry.isoformat(timespec="milliseconds")},
+        ]}
+        for type, id, reason, attempts, retry in rows
+    ]  # fmt: skip
 
 
 @operation("reindex-cancel", "system", needs=ADMINISTER, affects_state=True)

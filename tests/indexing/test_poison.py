@@ -96,6 +96,22 @@ def test_a_write_that_heals_it(api, poison):
     assert gauges(api)["fhir_index_failed"] == 0
 
 
+def test_a_stored_body_that_is_damaged(api):
+    for id in ("a", "bad"):
+        api.put(f"Patient/{id}", patient(id))
+    execute("UPDATE resource SET body = 'no JSON' WHERE id = 'bad'")
+    assert ids(api) == ["a"]
+    assert "stored body" in execute("SELECT reason FROM pending")[0][0]
+
+
+def test_administrators_see_which_and_why(api, poison):
+    api.put("Patient/bad", patient("bad"))
+    indexed()
+    [failed] = api.get("$reindex-status").tree["parameter"]
+    told = {part["name"]: next(v for k, v in part.items() if k != "name") for part in failed["part"]}
+    assert (told["resource"], told["reason"]) == ({"reference": "Patient/bad"}, REASON)
+
+
 def test_the_metrics_without_a_database(api, monkeypatch):
     from records import errors
 

@@ -3,7 +3,7 @@
 import pytest
 
 from records.database import execute
-from records.indexing import drift, jobs
+from records.indexing import drift, jobs, tasks
 from tests.api import Api, indexed
 
 
@@ -122,6 +122,13 @@ def test_killed_half_way_it_goes_on_where_it_was(api, monkeypatch):
     monkeypatch.setattr(jobs, "renew", lambda pks, keys=None: calls.append(pks) or sound(pks, keys))
     work()
     assert calls[0] == calls[1] and jobs.find(id).done == 6
+
+
+def test_the_worker_s_sweep_does_it(api):
+    id = told(api.post("$reindex", None))["job"]
+    while tasks.sweep():
+        pass
+    assert jobs.find(id).state == "done"
 
 
 def test_cancelled(api):
