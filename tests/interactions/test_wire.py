@@ -206,7 +206,7 @@ def test_an_unknown_host(port, token):
 def test_only_what_is_below_fhir_is_fhir(port, token):
     beside = head("GET", "x", token).replace(b"/fhir/x", b"/fhirPatient")
     status, headers, body = said(port, beside)
-    assert (status, headers["content-type"]) == (404, "application/json") and json.loads(body)["fhir"] == "/fhir"
+    assert (status, headers["content-type"]) == (404, "application/json") and b'"fhir": "/fhir"' in body
     for path in (b"/fhir", b"/fhir/"):
         status, _, body = said(port, head("GET", "x", token).replace(b"/fhir/x", path))
         assert status in (200, 405) and json.loads(body)["resourceType"] in ("Bundle", "OperationOutcome")
