@@ -38,7 +38,7 @@ format: setup
 	$(BIN)/ruff format .
 
 bench: setup
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks bench
 
 # Versions and hashes, no addresses. `uv` comes from the environment that runs this.
 lock:

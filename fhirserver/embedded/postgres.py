@@ -38,7 +38,7 @@ OPTIONS = {
     "min_wal_size": "128MB",
     "checkpoint_timeout": "15min",
     "max_wal_senders": "2",  # a base backup
-    "max_replication_slots": "0",
+    "max_replication_slots": "4",  # a base backup takes one for its length
     "max_worker_processes": "4",
     "max_parallel_workers": "2",
     "max_parallel_workers_per_gather": "0",  # latency under load before one query's speed

@@ -14,6 +14,9 @@ def main(data, client, scope):
 
     django.setup()
     call_command("migrate", database="owner", interactive=False, verbosity=0, skip_checks=True)
+    from records.indexing import upgrade
+
+    upgrade.renew()
     print("migrated", flush=True)
     call_command("issue_token", data=data, client=client, scope=scope)
 
