@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from . import bundles, report, run
+from . import bundles, report, run, scale
 from .connection import Target
 
 
@@ -28,6 +28,7 @@ def parse(arguments):
     many.add_argument("count", type=int, help="how many people, a transaction Bundle each")
     many.add_argument("folder", type=Path)
     many.add_argument("--seed", type=int, default=1)
+    scale.command(commands)
     for command in (one, both):
         command.add_argument("--scenario", default="all", help="load,read,search,crud or all")
         command.add_argument("--clients", type=int, default=4, help="that load (default 4)")
@@ -56,6 +57,8 @@ def main(arguments=None):
         written = bundles.write(options.count, options.folder, options.seed)
         print(f"{options.count:,} people, {written:,} entries in {options.folder}")
         return 0
+    if options.command == "scale":
+        return scale.main(options)
     todo = plan(options)
     if options.command == "bench":
         from . import peers
