@@ -195,3 +195,23 @@ def test_what_a_process_knows_follows_the_database(api):
     parameters.use((), 0)
     indexed()  # the worker learns it too
     assert [row.id for row in search("Patient", [("nickname", "zaz")], Everything(), strict=True).rows] == ["p9"]
+
+
+def test_an_extension_and_a_composite(api):
+    """The example of the documentation, and pairs of values of one group."""
+    url = "http://hl7.org/fhir/StructureDefinition/patient-mothersMaidenName"
+    name = {"resourceType": "Patient", "id": "p0", "extension": [{"url": url, "valueString": "Lefèvre"}]}
+    assert api.put("Patient/p0", name).status_code == 201
+    maiden = {**NICKNAME, "id": "maiden", "url": "http://example.org/maiden", "code": "mothers-maiden-name",
+              "expression": f"Patient.extension('{url}').value"}  # fmt: skip
+    assert api.put("SearchParameter/maiden", maiden).status_code == 201
+    official = "http://hl7.org/fhir/SearchParameter"
+    pair = {**NICKNAME, "id": "pair", "url": "http://example.org/pair", "code": "gender-family", "type": "composite",
+            "expression": "Patient", "component": [
+                {"definition": f"{official}/individual-gender", "expression": "gender"},
+                {"definition": f"{official}/individual-family", "expression": "name.family"}]}  # fmt: skip
+    assert api.put("SearchParameter/pair", pair).status_code == 201
+    api.put("Patient/p1", {"resourceType": "Patient", "id": "p1", "gender": "male", "name": [{"family": "A"}]})
+    work()
+    assert ids(api.get("Patient?mothers-maiden-name=lefevre", prefer="handling=strict")) == ["p0"]
+    assert ids(api.get("Patient?gender-family=male$a", prefer="handling=strict")) == ["p1"]
