@@ -8,6 +8,8 @@ from .search.types.composite import Composite  # noqa: F401
 from .search.types.date import Date  # noqa: F401
 from .search.types.quantity import Quantity  # noqa: F401
 from .search.types.reference import Reference  # noqa: F401
+from .search.types.special import Position  # noqa: F401
 from .search.types.string import String  # noqa: F401
+from .search.types.text import FullText  # noqa: F401
 from .search.types.token import Concept, Token  # noqa: F401
 from .search.types.uri import Uri  # noqa: F401

@@ -51,7 +51,7 @@ def _run(plan, resource, type):
 @lru_cache(512)
 def _plan(type, version):
     found = parameters.to_index(type).values()
-    return tuple(_entry(p) for p in found if p.indexed and p.kind in TYPES)
+    return tuple(_entry(p) for p in found if p.indexed and p.family in TYPES)
 
 
 @lru_cache(512)
@@ -61,7 +61,7 @@ def _identity_plan(type, version):
 
 def _entry(param):
     """(top-level elements it starts from, walker, parameter)."""
-    kind = TYPES[param.kind]
+    kind = TYPES[param.family]
     if hasattr(kind, "plan"):
         return (*kind.plan(param), param)
     try:

@@ -23,7 +23,7 @@ BACKOFF = 30  # seconds until a resource that cannot be indexed is tried again, 
 POLL = 0.005  # seconds between two looks at what another worker has in hand
 TRANSIENT = (psycopg.OperationalError, psycopg.InterfaceError)  # says nothing of the resource: all is tried again
 IDENTITY = ("token", "uri")  # tables of identifiers and canonical URLs
-TABLES = ("token", "reference", "date", "string", "uri", "quantity", "composite")
+TABLES = ("token", "reference", "date", "string", "uri", "quantity", "composite", "fulltext", "position")
 
 
 class Indexed(NamedTuple):
@@ -370,7 +370,7 @@ def _text(text):
     return LENGTH(len(data)) + data
 
 
-# tables of exact numbers: psycopg writes them
+# tables of exact numbers, and rare ones: psycopg writes them
 
 VALUES = {
     "quantity": (
@@ -383,13 +383,18 @@ VALUES = {
         ("int8", "int8", "int2", "int8", "int8", "numeric", "numeric", "int8", "numeric", "numeric", "numeric",
          "numeric", "text"),
     ),
+    "fulltext": (("resource", "param", "n", "patient", "folded"), ("int8", "int8", "int2", "int8", "text")),
+    "position": (
+        ("resource", "param", "n", "patient", "latitude", "longitude"),
+        ("int8", "int8", "int2", "int8", "float8", "float8"),
+    ),
 }  # fmt: skip
 
 
 def _values(item, rows):
-    """Rows counted within their parameter, in any order."""
+    """Rows counted within their parameter, in the same order by every process."""
     counts = Counter()
-    for param, *values in rows:
+    for param, *values in sorted(rows, key=repr) if len(rows) > 1 else rows:
         yield item.pk, param, counts[param], item.patient, *values
         counts[param] += 1
 

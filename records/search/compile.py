@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from records.errors import InvalidValue
+from records.fhirpath.times import MIN
 from records.sql import SQL, all_of, any_of
 
 from .conditions import live
@@ -49,8 +50,8 @@ def page(query, access, after=None, limit=None):
 def _merged(query, access, after, most):
     """The pages of all arms, merged in their common order."""
     arms = [_page(arm, access, after, most) for arm in query.arms]
-    order = order_of(query.arms[0])
-    if len({tuple(key.cast for key in order_of(arm)) for arm in query.arms}) > 1:
+    order = order_of(query.arms[0], access)
+    if len({tuple(key.cast for key in order_of(arm, access)) for arm in query.arms}) > 1:
         raise InvalidValue("_sort", ",".join(s.code for s in query.arms[0].sort), "it is not alike in all types")
     rows = " UNION ALL ".join(f"({arm.text})" for arm in arms)
     by = ", ".join(f"k{n} {'DESC' if key.descending else 'ASC'}" for n, key in enumerate(order))
@@ -61,7 +62,7 @@ def _merged(query, access, after, most):
 
 def _page(query, access, after, most):
     source, where, walked, prepare = start(query, access)
-    order = order_of(query)
+    order = order_of(query, access)
     if walked:
         order = [replace(key, text=WALKED.get(key.text, key.text)) for key in order]
     joins = [key.join for key in order if key.join]
@@ -95,22 +96,49 @@ def count(query, access, most=None):
 # order
 
 
-def order_of(query):
+def order_of(query, access):
     """The keys of the order; the last is pk, in the direction of the one before."""
-    order = [_key(sort, n) for n, sort in enumerate(query.sort)] or [Key("r.occurred", True)]
+    order = [_key(sort, n, access) for n, sort in enumerate(query.sort)] or [Key("r.occurred", True)]
     order = [*order, Key("r.pk", order[-1].descending)]
     return [replace(key, descending=not key.descending) for key in order] if query.backward else order
 
 
-def _key(sort, n):
+def _key(sort, n, access):
     if sort.code == "_lastUpdated":
         return Key("r.updated", sort.descending, "timestamptz")
     if sort.code == "_id":
         return Key("r.id", sort.descending, "text")
+    if sort.by:
+        return _chained(sort, n, access)
     if sort.param.is_occurred:
         return Key("r.occurred", sort.descending)
-    text, cast, join = TYPES[sort.param.kind].sort(sort.param, sort.descending, f"s{n}")
+    text, cast, join = TYPES[sort.param.family].sort(sort.param, sort.descending, f"s{n}")
     return Key(text, sort.descending, cast, join)
+
+
+def _chained(sort, n, access):
+    """By what the resources referred to have, as far as the actor may see them."""
+    least, alias, cast, branches = "max" if sort.descending else "min", f"s{n}", None, []
+    for type, param in sort.arms:
+        if param.code == "_id":
+            text, cast, join = "o.id", "text", SQL("")
+        else:
+            text, cast, join = TYPES[param.family].sort(param, sort.descending, f"{alias}_", "o")
+        there = SQL("i.resource = r.pk AND i.param = %s", (sort.by.key,)) & live(type, access, "o")
+        branches.append(
+            SQL(
+                f"SELECT {text} AS v FROM reference i JOIN resource o ON o.identity = i.target {join.text}"
+                f" WHERE {there.text}",
+                join.params + there.params,
+            )
+        )
+    rows = " UNION ALL ".join(b.text for b in branches)
+    join = SQL(f"LEFT JOIN LATERAL (SELECT {least}(u.v) AS v FROM ({rows}) u) {alias} ON TRUE",
+               sum((b.params for b in branches), ()))  # fmt: skip
+    return Key(f"coalesce({alias}.v, {SMALLEST[cast]})", sort.descending, cast, join)
+
+
+SMALLEST = {"text": "''", "bigint": str(MIN - 1), "numeric": "'-Infinity'"}  # what a resource without the element has
 
 
 def _after(order, after):

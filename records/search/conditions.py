@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from records import keys
 from records.definitions.structures import type_number
 from records.errors import InvalidValue, UnsupportedModifier
-from records.sql import FALSE, SQL, any_of
+from records.sql import FALSE, SQL, all_of, any_of
 
-from .query import Chain, Criterion, Has, Ids, Updated, Within
+from .query import All, Chain, Criterion, Either, Has, Ids, Matched, Negated, Updated, Within
 from .ranges import condition as in_range
 from .types import TYPES, Any, Match, Not
 
@@ -44,7 +44,7 @@ def live(type, access, alias="r"):
 
 def matched(node):
     """What index rows satisfy a criterion; raises InvalidValue or UnsupportedModifier."""
-    kind = TYPES[node.param.kind]
+    kind = TYPES[node.param.family]
     if node.modifier is None:
         return kind.match(node.param, node.texts)
     if node.modifier == "missing":
@@ -65,6 +65,14 @@ def condition(node, type, access, place):
     match node:
         case Criterion():
             return probe(matched(node), place)
+        case Matched(match):
+            return probe(match, place)
+        case All(nodes):
+            return all_of(condition(each, type, access, place) for each in nodes)
+        case Either(nodes):
+            return any_of(condition(each, type, access, place) for each in nodes)
+        case Negated(inner):
+            return ~condition(inner, type, access, place)
         case Ids(ids):
             return SQL(f"{place.alias}.identity = ANY(%s)", ([keys.identity(type, id) for id in ids],))
         case Updated(limits):

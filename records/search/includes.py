@@ -12,6 +12,7 @@ from records.errors import Issue
 from records.sql import SQL, all_of
 
 from .compile import COLUMNS
+from .types.uri import CANONICAL
 
 MOST, DEEPEST = 1000, 20
 
@@ -59,21 +60,34 @@ def _row(row):
 def _follow(step, rows, access, most):
     """Rows that a step leads to from these."""
     if step.reverse:
-        of = [keys.identity(row.type, row.id) for row in rows if step.target in (None, row.type)]
-        source, ends = "i.resource = r.pk", SQL("i.target = ANY(%s)", (of,))
+        known = [row for row in rows if step.target in (None, row.type)]
+        of, pks = [keys.identity(row.type, row.id) for row in known], [row.pk for row in known]
+        ways = (
+            ("JOIN resource r ON r.pk = i.resource", SQL("i.target = ANY(%s)", (of,))),
+            ("JOIN reference u ON u.target = i.target JOIN resource r ON r.pk = i.resource",
+             SQL("u.param = %s AND u.resource = ANY(%s)", (CANONICAL, pks))),
+        )  # fmt: skip
         types = (step.source,) if step.source else RESOURCE_TYPES
     else:
-        of = [row.pk for row in rows if step.source in (None, row.type)]
-        source, ends = "i.target = r.identity", SQL("i.resource = ANY(%s)", (of,))
+        known = [row for row in rows if step.source in (None, row.type)]
+        start = SQL("i.resource = ANY(%s)", ([row.pk for row in known],))
+        ways = (
+            ("JOIN resource r ON r.identity = i.target", start),
+            ("JOIN reference u ON u.target = i.target JOIN resource r ON r.pk = u.resource",
+             start & SQL("u.param = %s", (CANONICAL,))),
+        )  # fmt: skip
         types = (step.target,) if step.target else RESOURCE_TYPES
-    if not of:
+    if not known:
         return []
-    wanted = all_of((SQL("i.param = ANY(%s) AND NOT r.deleted", (list(step.params),)), ends, seen(access, types)))
-    return execute(
-        f"SELECT DISTINCT ON (r.pk) {COLUMNS} FROM reference i JOIN resource r ON {source}"
-        f" WHERE {wanted.text} LIMIT %s",
-        (*wanted.params, most),
-    )
+    found = {}
+    for joins, ends in ways if step.canonical else ways[:1]:
+        wanted = all_of((SQL("i.param = ANY(%s) AND NOT r.deleted", (list(step.params),)), ends, seen(access, types)))
+        rows = execute(
+            f"SELECT DISTINCT ON (r.pk) {COLUMNS} FROM reference i {joins} WHERE {wanted.text} LIMIT %s",
+            (*wanted.params, most),
+        )
+        found |= {row[0]: row for row in rows}
+    return list(found.values())[:most]
 
 
 def seen(access, types):

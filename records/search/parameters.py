@@ -11,6 +11,7 @@ from records.resources import occurred
 
 BASES = {"Resource", "DomainResource"}
 PLAIN_RESOURCES = {"Binary", "Bundle", "Parameters"}  # Resources, but not DomainResources
+FULL_TEXT = {"_text", "_content"}  # of the whole resource: they have no expression
 COLUMNS = {"_id", "_lastUpdated"}  # kept on the row of the resource, not in the index tables
 
 
@@ -34,7 +35,12 @@ class SearchParameter:
     @property
     def indexed(self):
         """Has rows of its own in an index table."""
-        return self.expression is not None and self.code not in COLUMNS
+        return (self.expression is not None or self.code in FULL_TEXT) and self.code not in COLUMNS
+
+    @property
+    def family(self):
+        """The search type that answers for it."""
+        return "text" if self.code in FULL_TEXT else self.kind
 
     @property
     def is_occurred(self):

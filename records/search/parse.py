@@ -11,7 +11,7 @@ from records.definitions.compartments import compartment
 from records.definitions.structures import RESOURCE_TYPES, is_resource_type
 from records.errors import InvalidValue, Issue, UnknownParameter, UnsupportedModifier
 
-from . import parameters
+from . import logical, parameters
 from .parameters import parameter
 from .query import Chain, Criterion, Has, Ids, Include, Query, Sort, Updated, Within
 from .types import TYPES, date
@@ -103,6 +103,8 @@ def criterion(type, name, value):
         return _has(type, name, value)
     if name == "_list":
         return _list(value)
+    if name == "_filter":
+        return logical.parse(type, value)
     code, dot, rest = name.partition(".")
     if dot:
         return _chain(type, code, rest, value)
@@ -115,7 +117,7 @@ def criterion(type, name, value):
         if modifier:
             raise UnsupportedModifier(code, modifier, "it takes none")
         return Updated(tuple(date.limits(param, text) for text in texts))
-    if param.kind not in TYPES or not param.indexed:
+    if param.family not in TYPES or not param.indexed:
         raise UnknownParameter(type, code, "it is not supported here")
     found = Criterion(param, texts, modifier or None)
     check(found)
@@ -217,7 +219,7 @@ def _include(types, name, value):
     if source == "*" and not rest:
         sources = RESOURCE_TYPES if reverse or iterate else types
         found = [p for t in sources for p in parameters.parameters(t).values() if p.kind == "reference"]
-        return Include(None, tuple(p.key for p in found), None, reverse, iterate)
+        return Include(None, tuple(p.key for p in found), None, reverse, iterate, True)
     if not is_resource_type(source):
         raise UnknownParameter(type, f"{name}={value}", "expected Type:parameter or Type:parameter:Target")
     if not reverse and not iterate and source not in types:
@@ -227,7 +229,12 @@ def _include(types, name, value):
         found = [p for p in parameters.parameters(source).values() if p.kind == "reference"]
     else:
         found = [_reference(source, code)[0]]
-    return Include(source, tuple(p.key for p in found), target or None, reverse, iterate)
+    return Include(source, tuple(p.key for p in found), target or None, reverse, iterate, any(map(canonical, found)))
+
+
+def canonical(param):
+    """May it refer to a resource by the URL that this has of itself?"""
+    return not param.targets or any("url" in parameters.parameters(target) for target in param.targets)
 
 
 def _count(query, value, most):
@@ -248,6 +255,9 @@ def _sort(query, value, most):
         code = text.removeprefix("-")
         if not code:
             raise InvalidValue("_sort", value, "expected search parameters between commas, - before one to descend")
+        if "." in code:
+            keys.append(_sort_by_chain(query.type, code, text.startswith("-")))
+            continue
         param = _known(query.type, code)
         if code not in parameters.COLUMNS and not (param.indexed and sortable(param)):
             raise UnknownParameter(query.type, code, "one cannot sort by it")
@@ -255,8 +265,19 @@ def _sort(query, value, most):
     return replace(query, sort=tuple(keys))
 
 
+def _sort_by_chain(type, code, descending):
+    """`patient.birthdate`, `subject:Patient.family`: the parameter of all types referred to that have it."""
+    first, _, rest = code.partition(".")
+    by, only = _reference(type, first)
+    found = [(t, parameter(t, rest)) for t in ((only,) if only else by.targets or RESOURCE_TYPES)]
+    arms = tuple((t, p) for t, p in found if p and (rest == "_id" or (p.indexed and sortable(p))))
+    if not arms or rest == "_lastUpdated" or len({p.kind for _, p in arms}) > 1:
+        raise UnknownParameter(type, code, "one cannot sort by it")
+    return Sort(code, None, descending, by, arms)
+
+
 def sortable(param):
-    kind = TYPES.get(param.kind)
+    kind = TYPES.get(param.family)
     return kind is not None and (kind.sort_key is not None or type(kind).sort is not SearchType.sort)
 
 

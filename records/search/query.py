@@ -48,6 +48,34 @@ class Has:
 
 
 @dataclass(frozen=True)
+class Matched:
+    """What _filter compares: index rows that it has found its own way. (search_filter.html)"""
+
+    match: object
+
+
+@dataclass(frozen=True)
+class All:
+    """Each of these."""
+
+    nodes: tuple
+
+
+@dataclass(frozen=True)
+class Either:
+    """Any of these."""
+
+    nodes: tuple
+
+
+@dataclass(frozen=True)
+class Negated:
+    """Not this."""
+
+    node: object
+
+
+@dataclass(frozen=True)
 class Within:
     """In the compartment of a resource: by these reference parameters, of a Patient by its record.
     (compartmentdefinition.html)
@@ -60,11 +88,16 @@ class Within:
 
 @dataclass(frozen=True)
 class Sort:
-    """A key of the order: a parameter, or the columns _id and _lastUpdated. (search.html#sort)"""
+    """A key of the order: a parameter, or the columns _id and _lastUpdated. (search.html#sort)
+
+    Chained: of the resources of these types that `by` refers to, each type with its parameter of that code.
+    """
 
     code: str
     param: SearchParameter | None
     descending: bool
+    by: SearchParameter | None = None
+    arms: tuple[tuple[str, SearchParameter], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -78,6 +111,7 @@ class Include:
     target: str | None  # the type referred to; None: any
     reverse: bool
     iterate: bool
+    canonical: bool = False  # by URL too
 
 
 @dataclass(frozen=True)
@@ -103,7 +137,8 @@ def types(query):
     if query.arms:
         return set().union(*(types(arm) for arm in query.arms))
     included = {i.source for i in query.includes if i.source}
-    return {query.type}.union(included, *(_types(c) for c in query.criteria))
+    sorts = {type for sort in query.sort for type, _ in sort.arms}
+    return {query.type}.union(included, sorts, *(_types(c) for c in query.criteria))
 
 
 def _types(node):
@@ -112,4 +147,8 @@ def _types(node):
             return {t for type, inner in arms for t in {type} | _types(inner)}
         case Has(type=type, criterion=inner):
             return {type} | _types(inner)
+        case All(nodes) | Either(nodes):
+            return set().union(*(_types(each) for each in nodes))
+        case Negated(inner):
+            return _types(inner)
     return set()

@@ -19,6 +19,7 @@ RESOURCES = [
         {"code": {"coding": [{"system": "http://loinc.org", "code": "8480-6"}]},
          "valueQuantity": {"value": 120.5, "unit": "mmHg", "system": "http://unitsofmeasure.org", "code": "mm[Hg]"}}]},
     {"resourceType": "ValueSet", "id": "v", "status": "active", "url": "http://example.org/v"},
+    {"resourceType": "Location", "id": "l", "position": {"longitude": 2.35, "latitude": 48.85}},
 ]  # fmt: skip
 
 
@@ -39,14 +40,14 @@ def pk(type, id):
 
 def test_nothing_differs_after_indexing(api):
     report = drift.check()
-    assert (report.checked, report.waiting, report.failed, report.differences) == (3, 0, 0, {})
+    assert (report.checked, report.waiting, report.failed, report.differences) == (4, 0, 0, {})
     assert all(execute(f"SELECT count(*) FROM {table}")[0][0] for table in TABLES), "every table has its part in it"
 
 
 def test_what_waits_is_no_difference(api):
     api.put("Patient/p", {**RESOURCES[0], "gender": "male"})
     report = drift.check()
-    assert (report.checked, report.waiting, report.differences) == (2, 1, {})
+    assert (report.checked, report.waiting, report.differences) == (3, 1, {})
 
 
 @pytest.mark.parametrize("table", TABLES)
@@ -93,7 +94,7 @@ def reached(monkeypatch):
 def test_the_commands(api, reached):
     told = StringIO()
     call_command("check_index", stdout=told)
-    assert "3 checked" in told.getvalue() and "0 differences" in told.getvalue()
+    assert "4 checked" in told.getvalue() and "0 differences" in told.getvalue()
     execute("DELETE FROM string")
     told = StringIO()
     with pytest.raises(CommandError, match="1 differ"):
@@ -102,7 +103,7 @@ def test_the_commands(api, reached):
     call_command("reindex", "Patient", parameter="family", stdout=told)
     assert execute("SELECT count(*) FROM string") == [(1,)]
     call_command("reindex", stdout=told)
-    assert "3 resources indexed anew" in told.getvalue()
+    assert "4 resources indexed anew" in told.getvalue()
     call_command("check_index", stdout=told)
     for wrong in (("Nonsense",), ("Patient", "Observation"), ("Patient",)):
         with pytest.raises(CommandError):

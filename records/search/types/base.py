@@ -24,13 +24,14 @@ class IndexRow(models.Model):
 class Rows:
     """The index rows of one resource: a set for each table, so that nothing is there twice."""
 
-    TABLES = ("token", "reference", "date", "string", "uri", "quantity", "composite", "concept")
+    TABLES = ("token", "reference", "date", "string", "uri", "quantity", "composite", "fulltext", "position", "concept")
     __slots__ = (*TABLES, "resource")
 
     def __init__(self, resource=None):
         self.resource = resource
         self.token, self.reference, self.date, self.string = set(), set(), set(), set()
         self.uri, self.quantity, self.composite, self.concept = set(), set(), set(), set()
+        self.fulltext, self.position = set(), set()
 
     def tables(self):
         return {name: getattr(self, name) for name in self.TABLES}
@@ -116,12 +117,25 @@ class SearchType:
             raise UnsupportedModifier(param.code, name, f"a {self.kind} takes {known}")
         return getattr(self, self.modifiers[name])(param, texts)
 
-    def sort(self, param, descending, alias):
-        """(key, its SQL type, join) of an order by the parameter: its least value, or its greatest to descend.
+    compares: dict = {}  # operator of _filter -> the modifier that means it
+
+    def compared(self, operator, param, text):
+        """What rows satisfy `param operator text` of _filter. (search_filter.html#ops)"""
+        if operator == "eq":
+            return self.match(param, (text,))
+        if operator == "ne":
+            return Not(self.match(param, (text,)))
+        if operator not in self.compares:
+            known = ", ".join(sorted(("eq", "ne", "pr", *self.compares)))
+            raise UnsupportedModifier(param.code, operator, f"in _filter a {self.kind} takes {known}")
+        return self.modified(self.compares[operator], param, (text,))
+
+    def sort(self, param, descending, alias, row="r"):
+        """(key, its SQL type, join) of an order of rows by the parameter: its least value, or its greatest to descend.
 
         A resource without the element counts as the smallest.
         """
-        rows = f"{alias}.resource = r.pk AND {alias}.param = %s"
+        rows = f"{alias}.resource = {row}.pk AND {alias}.param = %s"
         end = f"{alias}.top" if descending else f"{alias}.n = 0"
         join = SQL(f"LEFT JOIN {self.table} {alias} ON {rows} AND {end}", (param.key,))
         return self.sort_key.format(alias), self.sort_type, join
@@ -158,6 +172,11 @@ def split(text, mark):
 def unescape(text):
     r"""The text meant: \, \| \$ \\ are the bare characters."""
     return ESCAPE.sub(r"\1", text) if "\\" in text else text
+
+
+def literal(text):
+    """A text as part of a LIKE pattern."""
+    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
 
 
 def invalid(param, text, expected):

@@ -9,7 +9,7 @@ from django.db.models import F
 from records.fhirpath.times import DAY, INTERVALS, MAX, MIN, SECOND, interval
 from records.sql import SQL, any_of
 
-from ..ranges import condition, prefixed
+from ..ranges import PREFIXES, condition, prefixed
 from .base import IndexRow, Match, SearchType, invalid, search_type, unescape
 
 
@@ -54,6 +54,15 @@ class DateType(SearchType):
         return emit
 
     # read side
+
+    def compared(self, operator, param, text):
+        """The prefixes; po: the two overlap."""
+        if operator == "po":
+            _, low, high = limits(param, text)
+            return Match("date", SQL("i.param = %s", (param.key,)) & between("ap", low, high))
+        return self.match(param, (text if operator == "eq" else operator + text,)) if operator in PREFIXES else (
+            super().compared(operator, param, text)
+        )  # fmt: skip
 
     def match(self, param, texts):
         parts = [limits(param, text) for text in texts]

@@ -15,7 +15,7 @@ from records import keys
 from records.sql import SQL, any_of
 
 from .. import ucum
-from ..ranges import condition, prefixed
+from ..ranges import PREFIXES, condition, prefixed
 from .base import IndexRow, Match, SearchType, invalid, search_type, split, unescape
 
 LOWEST, HIGHEST = Decimal("-Infinity"), Decimal("Infinity")
@@ -137,6 +137,12 @@ class QuantityType(SearchType):
 
     # read side
 
+    def compared(self, operator, param, text):
+        """The prefixes."""
+        if operator not in PREFIXES:
+            return SearchType.compared(self, operator, param, text)
+        return self.match(param, (text if operator == "eq" else operator + text,))
+
     def match(self, param, texts):
         found = any_of(self._one(param, text) for text in texts)
         return Match("quantity", SQL("i.param = %s", (param.key,)) & found)
@@ -172,12 +178,12 @@ class QuantityType(SearchType):
                 return
         yield keys.key(param.type, param.code, "unit", system, code), low, high
 
-    def sort(self, param, descending, alias):
+    def sort(self, param, descending, alias, row="r"):
         """By the bare value."""
         least = "max" if descending else "min"
         join = SQL(
             f"LEFT JOIN LATERAL (SELECT {least}(i.low) AS low FROM quantity i"
-            f" WHERE i.resource = r.pk AND i.param = %s AND i.key = i.param) {alias} ON TRUE",
+            f" WHERE i.resource = {row}.pk AND i.param = %s AND i.key = i.param) {alias} ON TRUE",
             (param.key,),
         )
         return f"coalesce({alias}.low, '-Infinity')", "numeric", join
@@ -188,6 +194,7 @@ class NumberType(SearchType):
     kind = "number"
     table = "quantity"
     sort = QuantityType.sort
+    compared = QuantityType.compared
 
     # write side
 

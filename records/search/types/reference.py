@@ -7,6 +7,7 @@ from django.db import models
 
 from records import keys
 from records.definitions.structures import RESOURCE_TYPES, is_resource_type
+from records.errors import UnsupportedModifier
 from records.fhirpath.references import literal
 from records.sql import SQL
 
@@ -51,6 +52,10 @@ def targets(text):
 class ReferenceType(SearchType):
     kind = "reference"
     table = "reference"
+
+    def compared(self, operator, param, text):
+        """re is eq: what is referred to."""
+        return super().compared("eq" if operator == "re" else operator, param, text)
 
     # write side
 
@@ -114,12 +119,12 @@ class ReferenceType(SearchType):
 
     # read side
 
-    def sort(self, param, descending, alias):
+    def sort(self, param, descending, alias, row="r"):
         """By the id of the resource referred to."""
         least = "max" if descending else "min"
         join = SQL(
             f"LEFT JOIN LATERAL (SELECT {least}(t.id) AS id FROM reference i JOIN resource t ON t.identity = i.target"
-            f" WHERE i.resource = r.pk AND i.param = %s) {alias} ON TRUE",
+            f" WHERE i.resource = {row}.pk AND i.param = %s) {alias} ON TRUE",
             (param.key,),
         )
         return f"coalesce({alias}.id, '')", "text", join
@@ -161,6 +166,31 @@ class ReferenceType(SearchType):
         else:
             where = SQL("i.param = %s AND i.target = ANY(%s)", (param.key, list(found)))
         return Match("reference", where, ("param", "target"), tuple((param.key, t) for t in found))
+
+    @modifier("below")
+    def below(self, param, texts):
+        """To one of these, or to what is below it in the hierarchy of the parameter: `partof:below`."""
+        join = "JOIN resource t ON t.pk = b.resource"
+        return self._hierarchy(param, texts, "b.target = c.target", "t.identity", join)
+
+    @modifier("above")
+    def above(self, param, texts):
+        """To one of these, or to what is above it."""
+        return self._hierarchy(
+            param, texts, "t.identity = c.target AND b.resource = t.pk", "b.target", "JOIN resource t ON TRUE"
+        )
+
+    def _hierarchy(self, param, texts, on, reached, join):
+        if param.type not in param.targets:
+            raise UnsupportedModifier(param.code, "below", f"it does not refer to another {param.type}")
+        found = list(dict.fromkeys(t for text in texts for t in self.identities(param, text, (param.type,))))
+        closure = (
+            "WITH RECURSIVE c(target) AS (SELECT unnest(%s::bigint[])"
+            f" UNION SELECT {reached} FROM c, reference b {join} WHERE b.param = %s AND {on} AND NOT t.deleted)"
+            " SELECT target FROM c"
+        )
+        where = SQL(f"i.param = %s AND i.target = ANY(ARRAY({closure}))", (param.key, found, param.key))
+        return Match("reference", where)
 
     @modifier("identifier")
     def identifier(self, param, texts):

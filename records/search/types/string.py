@@ -5,8 +5,9 @@ from django.db.models.functions import Left
 
 from records.sql import SQL, any_of
 
-from .base import IndexRow, Match, SearchType, invalid, modifier, search_type, unescape
+from .base import IndexRow, Match, Not, Rows, SearchType, invalid, literal, modifier, search_type, unescape
 from .folding import fold, without_particles
+from .phonetic import sound
 
 PREFIX = 100  # of a long text, what the index holds
 LAST = "\U0010ffff"
@@ -37,6 +38,8 @@ class StringType(SearchType):
     # write side
 
     def emitter(self, param, route):
+        if param.code == "phonetic":
+            return self._sounds(param, route)
         make = {"HumanName": self._name, "Address": self._address}.get(route.type)
         if make:
             return make(param)
@@ -78,6 +81,23 @@ class StringType(SearchType):
 
         return emit
 
+    def _sounds(self, param, route):
+        """How each part of a name sounds, and the whole in both orders."""
+        number = param.key
+        if route.type == "string":
+            return lambda value, rows: rows.string.add((number, sound(fold(value)), None))
+        if route.type != "HumanName":
+            return None
+        written = self._name(param)
+
+        def emit(name, rows):
+            apart = Rows()
+            written(name, apart)
+            for _, folded, _ in apart.string:
+                rows.string.add((number, sound(folded), None))
+
+        return emit
+
     def _address(self, param):
         number = param.key
         single = ("city", "district", "state", "postalCode", "country", "text")
@@ -91,11 +111,30 @@ class StringType(SearchType):
 
     # read side
 
+    def compared(self, operator, param, text):
+        """eq and ne compare the whole, whatever case and accents; co, sw and ew a part of it."""
+        value = fold(self._value(param, text))
+        head = SQL(f"left(i.folded, {PREFIX}) = %s AND i.folded = %s", (value[:PREFIX], value))
+        match operator:
+            case "eq":
+                return self._rows(param, head)
+            case "ne":
+                return Not(self._rows(param, head))
+            case "ew":
+                return self._rows(param, SQL("i.folded LIKE %s", ("%" + literal(value),)))
+            case "sw":
+                return self.match(param, (text,))
+            case "co":
+                return self.contains(param, (text,))
+        return super().compared(operator, param, text)
+
     def match(self, param, texts):
         return self._rows(param, any_of(self._starts(param, text) for text in texts))
 
     def _starts(self, param, text):
         folded = fold(self._value(param, text))
+        if param.code == "phonetic":
+            return SQL(f"left(i.folded, {PREFIX}) = %s", (sound(folded)[:PREFIX],))
         head = folded[:PREFIX]
         found = SQL(f"left(i.folded, {PREFIX}) >= %s AND left(i.folded, {PREFIX}) < %s", (head, head + LAST))
         return found & SQL("starts_with(i.folded, %s)", (folded,)) if len(folded) > PREFIX else found
@@ -120,4 +159,4 @@ class StringType(SearchType):
     def contains(self, param, texts):
         """The value anywhere in the text."""
         values = [fold(self._value(param, text)) for text in texts]
-        return self._rows(param, any_of(SQL("strpos(i.folded, %s) > 0", (v,)) for v in values))
+        return self._rows(param, any_of(SQL("i.folded LIKE %s", (f"%{literal(v)}%",)) for v in values))

@@ -104,6 +104,7 @@ def contact(value):
 class TokenType(SearchType):
     kind = "token"
     table = "token"
+    compares = {"ss": "above", "sb": "below", "in": "in", "ni": "not-in", "co": "text"}
     ignored = frozenset()
 
     # write side
@@ -240,19 +241,19 @@ class TokenType(SearchType):
             return [keys.key(type, code, "sc", system, value.lower() if system in CASELESS else value)]
         raise invalid(param, text, "expected code, system|code, |code or system|")
 
-    def sort(self, param, descending, alias):
+    def sort(self, param, descending, alias, row="r"):
         """By code, or by the value of an identifier, contact or text."""
         least = "max" if descending else "min"
         if has_values(param):
             join = SQL(
                 f"LEFT JOIN LATERAL (SELECT {least}(i.folded) AS code FROM string i"
-                f" WHERE i.resource = r.pk AND i.param = %s) {alias} ON TRUE",
+                f" WHERE i.resource = {row}.pk AND i.param = %s) {alias} ON TRUE",
                 (order_key(param.type, param.code),),
             )
             return f"coalesce({alias}.code, '')", "text", join
         join = SQL(
             f"LEFT JOIN LATERAL (SELECT {least}(c.code) AS code FROM token t JOIN concept c ON c.param = t.param"
-            f" AND c.key = t.key WHERE t.resource = r.pk AND t.param = %s) {alias} ON TRUE",
+            f" AND c.key = t.key WHERE t.resource = {row}.pk AND t.param = %s) {alias} ON TRUE",
             (param.key,),
         )
         return f"coalesce({alias}.code, '')", "text", join

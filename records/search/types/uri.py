@@ -3,10 +3,12 @@
 from django.db import models
 from django.db.models.functions import Left
 
+from records import keys
 from records.sql import SQL
 
-from .base import IndexRow, Match, SearchType, invalid, modifier, search_type, unescape
+from .base import IndexRow, Match, SearchType, invalid, literal, modifier, search_type, unescape
 
+CANONICAL = keys.key("#canonical")  # param of the reference rows by which a resource is found under its own URL
 PREFIX = 200  # of a long URL, what the index holds
 
 
@@ -25,21 +27,30 @@ class Uri(IndexRow):
 class UriType(SearchType):
     kind = "uri"
     table = "uri"
+    compares = {"ss": "above", "sb": "below", "sw": "below"}
+
     # write side
 
     def emitter(self, param, route):
         number = param.key
         if route.type not in ("uri", "url", "canonical", "oid", "uuid"):
             return None
-        return lambda value, rows: rows.uri.add((number, value))
+        if param.code != "url":
+            return lambda value, rows: rows.uri.add((number, value))
+
+        def emit(value, rows):
+            rows.uri.add((number, value))
+            rows.reference.add((CANONICAL, keys.key(value)))
+
+        return emit
 
     # read side
 
-    def sort(self, param, descending, alias):
+    def sort(self, param, descending, alias, row="r"):
         least = "max" if descending else "min"
         join = SQL(
-            f"LEFT JOIN LATERAL (SELECT {least}(i.value) AS value FROM uri i WHERE i.resource = r.pk AND i.param = %s)"
-            f" {alias} ON TRUE",
+            f"LEFT JOIN LATERAL (SELECT {least}(i.value) AS value FROM uri i"
+            f" WHERE i.resource = {row}.pk AND i.param = %s) {alias} ON TRUE",
             (param.key,),
         )
         return f"coalesce({alias}.value, '')", "text", join
@@ -51,7 +62,7 @@ class UriType(SearchType):
         exact = SQL(f"left(i.value, {PREFIX}) = ANY(%s) AND i.value = ANY(%s)", (heads, values))
         if not param.code.startswith("_profile"):
             return self._rows(param, exact)
-        versions = [_literal(v) + "|%" for v in values if "|" not in v]
+        versions = [literal(v) + "|%" for v in values if "|" not in v]
         return self._rows(param, exact | SQL("i.value LIKE ANY(%s)", (versions,)))
 
     def _value(self, param, text):
@@ -66,7 +77,7 @@ class UriType(SearchType):
     @modifier("below")
     def below(self, param, texts):
         """URLs that start with the value."""
-        patterns = [_literal(self._value(param, text)) + "%" for text in texts]
+        patterns = [literal(self._value(param, text)) + "%" for text in texts]
         heads = [p[:PREFIX] if len(p) > PREFIX else p for p in patterns]
         return self._rows(
             param, SQL(f"left(i.value, {PREFIX}) LIKE ANY(%s) AND i.value LIKE ANY(%s)", (heads, patterns))
@@ -79,7 +90,3 @@ class UriType(SearchType):
         heads = sorted({v[:n] for v in values for n in range(1, min(len(v), PREFIX) + 1)})
         starts = "EXISTS (SELECT 1 FROM unnest(%s::text[]) v WHERE starts_with(v, i.value))"
         return self._rows(param, SQL(f"left(i.value, {PREFIX}) = ANY(%s) AND {starts}", (heads, values)))
-
-
-def _literal(text):
-    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")

@@ -1,0 +1,151 @@
+"""_filter: an expression of comparisons, and, or, not, parentheses and chains. (search_filter.html)
+
+and binds closer than or; a comparison means what the parameter of that name would with the prefix or modifier:
+`birthdate ge 2000`, `name co "pet"`, `subject.gender eq male`, `code in http://x`, `subject[gender eq male].name eq x`.
+"""
+
+import json
+import re
+
+from records.errors import InvalidValue, UnknownParameter, UnsupportedModifier
+
+from .parameters import COLUMNS
+from .query import All, Chain, Criterion, Either, Matched, Negated
+from .types import TYPES, Not
+
+TOKENS = re.compile(r'\s*(\(|\)|"(?:[^"\\]|\\.)*"|[^\s()"]+)')
+OPERATORS = "eq ne co sw ew gt lt ge le ap sa eb pr po ss sb in ni re".split()  # noqa: SIM905
+DEEPEST = 50
+
+
+def parse(type, text):
+    """The tree of an expression on a type; what is wrong in it is an error even when handling is lenient."""
+    tokens, at = [], 0
+    while at < len(text.rstrip()):
+        found = TOKENS.match(text, at)
+        if not found:
+            raise wrong(text, f"at character {at + 1}")
+        tokens.append(found[1])
+        at = found.end()
+    reader = Reader(text, tokens)
+    try:
+        tree = reader.either(type, 0)
+    except (UnknownParameter, UnsupportedModifier) as fault:
+        raise wrong(text, fault.issues[0].diagnostics) from fault
+    if reader.tokens:
+        raise wrong(text, f"at {reader.tokens[0]!r}")
+    return tree
+
+
+def wrong(text, why):
+    return InvalidValue("_filter", text, why)
+
+
+class Reader:
+    """Recursive descent over the tokens that are left."""
+
+    def __init__(self, text, tokens):
+        self.text, self.tokens = text, tokens
+
+    def take(self, what):
+        if not self.tokens:
+            raise wrong(self.text, f"{what} is missing at the end")
+        return self.tokens.pop(0)
+
+    def next_is(self, word):
+        return bool(self.tokens) and self.tokens[0] == word
+
+    def either(self, type, depth):
+        nodes = [self.both(type, depth)]
+        while self.next_is("or"):
+            self.take("or")
+            nodes.append(self.both(type, depth))
+        return nodes[0] if len(nodes) == 1 else Either(tuple(nodes))
+
+    def both(self, type, depth):
+        nodes = [self.one(type, depth)]
+        while self.next_is("and"):
+            self.take("and")
+            nodes.append(self.one(type, depth))
+        return nodes[0] if len(nodes) == 1 else All(tuple(nodes))
+
+    def one(self, type, depth):
+        if depth > DEEPEST:
+            raise wrong(self.text, f"it nests deeper than {DEEPEST}")
+        first = self.take("a comparison")
+        if first == "not" and self.next_is("("):
+            return Negated(self.one(type, depth + 1))
+        if first == "(":
+            inner = self.either(type, depth + 1)
+            if self.take(")") != ")":
+                raise wrong(self.text, "a ) is missing")
+            return inner
+        path = first
+        while path.count("[") > path.count("]"):  # a filter on what a reference leads to
+            path += " " + self.take("]")
+        operator = self.take("an operator")
+        if operator not in OPERATORS:
+            raise wrong(self.text, f"{operator!r} is no operator; known: {', '.join(OPERATORS)}")
+        return self.comparison(type, path, operator, value_of(self.take("a value"), self.text), depth)
+
+    def comparison(self, type, path, operator, value, depth):
+        from .parse import _known, _reference
+
+        head, bracket, inner, rest = parted(path, self.text)
+        if not rest and not bracket:
+            return compared(_known(type, head), operator, value)
+        param, only = _reference(type, head)
+        arms, fault = [], None
+        for target in (only,) if only else param.targets:
+            try:
+                node = self.comparison(target, rest, operator, value, depth + 1)
+                if bracket:
+                    node = All((parse(target, inner), node))
+                arms.append((target, node))
+            except (UnknownParameter, UnsupportedModifier, InvalidValue) as error:
+                fault = fault or error
+        if not arms:
+            raise fault or wrong(self.text, f"{head}: name a type, as in subject:Patient.name")
+        return Chain(param, tuple(arms))
+
+
+def parted(path, text):
+    """(name, has a bracket, what is in it, what follows) of `name`, `name.rest` and `name[...].rest`."""
+    found = re.fullmatch(r"([\w:-]+)(?:\[(.*?)\])?(?:\.(.+))?", path)
+    if not found or (found[2] is not None and not found[3]):
+        raise wrong(text, f"{path!r} is no path of search parameters")
+    return found[1], found[2] is not None, found[2], found[3]
+
+
+def value_of(token, text):
+    if token in ("(", ")"):
+        raise wrong(text, f"a value is missing before {token!r}")
+    if not token.startswith('"'):
+        return token
+    try:
+        return json.loads(token)
+    except ValueError as fault:
+        raise wrong(text, f"{token} is no string") from fault
+
+
+def compared(param, operator, value):
+    """`name operator value` as a criterion."""
+    from .parse import check, criterion
+
+    if param.code in COLUMNS:
+        given = value if operator == "eq" else operator + value
+        if param.code == "_id" and operator not in ("eq", "ne"):
+            raise UnsupportedModifier("_id", operator, "it takes eq and ne")
+        if param.code == "_id":
+            found = criterion(param.type, "_id", value)
+            return Negated(found) if operator == "ne" else found
+        return criterion(param.type, param.code, given)
+    if param.family not in TYPES or not param.indexed:
+        raise UnknownParameter(param.type, param.code, "it is not supported here")
+    if operator == "pr":
+        found = Criterion(param, ({"true": "false", "false": "true"}.get(value, value),), "missing")
+        check(found)
+        return found
+    escaped = re.sub(r"([\\,$])", r"\\\1", value)
+    match = TYPES[param.family].compared(operator, param, escaped)
+    return Negated(Matched(match.match)) if isinstance(match, Not) else Matched(match)
