@@ -48,10 +48,49 @@ class AuditRecord(models.Model):
     entities = models.TextField()  # references of what was shown or changed, a space between two
     query = models.TextField(null=True)
     status = models.SmallIntegerField()
+    mac = models.BinaryField()
+    # and `xact xid8 DEFAULT pg_current_xact_id()`, which the database alone writes and the sealer reads
 
     class Meta:
         db_table = "audit"
         indexes = [models.Index(fields=["patient", "seq"], name="audit_patient")]
+
+
+class AuditLeaf(models.Model):
+    """The place of an audit record in the Merkle tree; append-only."""
+
+    position = models.BigIntegerField(primary_key=True)
+    seq = models.BigIntegerField(unique=True)
+    hash = models.BinaryField()
+
+    class Meta:
+        db_table = "audit_leaf"
+
+
+class AuditNode(models.Model):
+    """The root of 256**level leaves from position index * 256**level on; append-only."""
+
+    pk = models.CompositePrimaryKey("level", "index")
+    level = models.SmallIntegerField()
+    index = models.BigIntegerField()
+    hash = models.BinaryField()
+
+    class Meta:
+        db_table = "audit_node"
+
+
+class AuditSeal(models.Model):
+    """A signed checkpoint over the first `size` leaves; append-only."""
+
+    number = models.BigIntegerField(primary_key=True)
+    size = models.BigIntegerField(unique=True)
+    frontier = models.BinaryField()  # roots of the complete subtrees, largest first
+    note = models.TextField()
+    seen = models.TextField()  # the snapshot that it was made in
+    cluster = models.BigIntegerField()  # and of which cluster's transactions that speaks
+
+    class Meta:
+        db_table = "audit_seal"
 
 
 class Replay(models.Model):

@@ -17,6 +17,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "fhirserver.settings")
 from django.conf import settings
 
 SWEEP_SECONDS = 2.0
+SEAL_SECONDS = 1.0
 TRANSPORT_ALIASES["folder"] = "fhirserver.queue:Transport"
 
 log = logging.getLogger("fhirserver.worker")
@@ -67,12 +68,15 @@ def keep_django_logging(**_):
     """The lines of the worker look like those of the web."""
 
 
-class Sweep(bootsteps.StartStopStep):
-    """Look for work every two seconds, broker or not: takes the place of a beat process."""
+class Round(bootsteps.StartStopStep):
+    """Work done again and again, broker or not: takes the place of a beat process."""
+
+    abstract = True
+    seconds: float  # between two rounds
 
     def __init__(self, worker, **_):
         self.over = threading.Event()
-        self.thread = threading.Thread(target=self.run, name="sweep", daemon=True)
+        self.thread = threading.Thread(target=self.run, name=type(self).__name__.lower(), daemon=True)
 
     def start(self, worker):
         self.thread.start()
@@ -84,20 +88,45 @@ class Sweep(bootsteps.StartStopStep):
     def terminate(self, worker):
         self.over.set()
 
+    def work(self):
+        """One round; True when there is more to do at once."""
+        raise NotImplementedError
+
     def run(self):
         from django.db import close_old_connections
 
-        from records.indexing import tasks
-
         more = False
-        while not self.over.wait(0 if more else SWEEP_SECONDS):
+        while not self.over.wait(0 if more else self.seconds):
             more = False
             try:
-                more = tasks.sweep()
+                more = self.work()
             except Exception:  # the database may be restarting: the next round finds the same rows
-                log.exception("sweep failed")
+                log.exception("%s failed", self.thread.name)
             finally:
                 close_old_connections()  # drops a broken connection, keeps a good one
 
 
+class Sweep(Round):
+    """What no message told the indexer of."""
+
+    seconds = SWEEP_SECONDS
+
+    def work(self):
+        from records.indexing import tasks
+
+        return tasks.sweep()
+
+
+class Sealing(Round):
+    """New audit records get their place in the Merkle tree, and a signed checkpoint over them."""
+
+    seconds = SEAL_SECONDS
+
+    def work(self):
+        from accessctl.audit.seal import seal
+
+        seal()
+
+
 app.steps["worker"].add(Sweep)
+app.steps["worker"].add(Sealing)

@@ -16,6 +16,8 @@ SETTINGS = {
     "REDIS_URL": ("", "redis:// address of the broker; unset: a queue in the data folder"),
     "FHIRSERVER_DATA": ("", "data folder, for commands without --data"),
     "FHIRSERVER_SECRET_KEY": (UNSET, "key that signs page links and sessions; unset: the data folder's own"),
+    "FHIRSERVER_AUDIT_KEY": ("", "keys of the audit's MACs, newest first, with commas; unset: the data folder's own"),
+    "FHIRSERVER_AUDIT_SIGNING_KEY": ("", "secrets of the keys that sign its checkpoints, in the same way"),
     "FHIRSERVER_ENVIRONMENT": ("production", "demo or production; `up` sets demo where demo people are in the data"),
     "FHIRSERVER_BASE_URL": ("", "base URL in links, such as https://example.org/fhir; unset: what the client used"),
     "FHIRSERVER_ALLOWED_HOSTS": ("", "host names answered to, separated by commas; loopback names always are"),
@@ -73,6 +75,9 @@ def listed(name):
 # -- ours, by the names of the table -------------------------------------------------------------------------------
 
 FHIRSERVER_DATA = text("FHIRSERVER_DATA")
+FHIRSERVER_AUDIT_KEY = text("FHIRSERVER_AUDIT_KEY")
+FHIRSERVER_AUDIT_SIGNING_KEY = text("FHIRSERVER_AUDIT_SIGNING_KEY")
+AUDIT_FOLDER = os.path.join(FHIRSERVER_DATA, "audit") if FHIRSERVER_DATA else ""
 FHIRSERVER_ENVIRONMENT = text("FHIRSERVER_ENVIRONMENT")
 FHIRSERVER_BASE_URL = text("FHIRSERVER_BASE_URL").rstrip("/")
 FHIRSERVER_TRUSTED_PROXIES = listed("FHIRSERVER_TRUSTED_PROXIES")

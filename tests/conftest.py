@@ -98,8 +98,12 @@ def sweep():
     with connections["owner"].cursor() as cursor:
         if used := rows_in(cursor, TABLES):
             cursor.execute("SET lock_timeout = '10s'")  # a session that an earlier test left in a transaction
-            names = ", ".join(f'"{name}"' for name in sorted(used))
-            cursor.execute(f"TRUNCATE {names} RESTART IDENTITY CASCADE")
+            if "audit" in used:  # its numbers never come twice: processes hold some
+                used.remove("audit")
+                cursor.execute("TRUNCATE audit")
+            if used:
+                names = ", ".join(f'"{name}"' for name in sorted(used))
+                cursor.execute(f"TRUNCATE {names} RESTART IDENTITY CASCADE")
 
 
 @pytest.fixture(scope="session")

@@ -349,6 +349,7 @@ def environment():
     from django.db import connections
 
     given = dict(os.environ, DJANGO_SETTINGS_MODULE="fhirserver.settings", FHIRSERVER_SECRET_KEY=settings.SECRET_KEY)
+    given["FHIRSERVER_AUDIT_KEY"] = settings.FHIRSERVER_AUDIT_KEY
     for name, alias in (("DATABASE_URL", "default"), ("FHIRSERVER_OWNER_DATABASE_URL", "owner")):
         at = connections.settings[alias]
         host = str(at["HOST"]).replace("/", "%2F")

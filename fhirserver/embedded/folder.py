@@ -6,6 +6,7 @@ DIR/                 0700
   secrets/           0700: passwords of the roles, secret key, demo logins; created at the first start
   postgres/          0700, owned by the account PostgreSQL runs under: data/ and run/ (the socket)
   postgres.conf      optional `name = value` lines of the owner's own, added last
+  audit/             0700: what the database must not be able to change: checkpoints.log, tail/
   run/               0700: the queue of the indexer, metrics of the processes
   log/               0700: postgres.log web.log worker.log
 """
@@ -26,6 +27,12 @@ OWNER = "fhirserver_owner"
 APP = "fhirserver_app"
 SUPERUSER = "postgres"
 SOCKET = ".s.PGSQL.5432"
+# Settings that a folder has a secret for.
+KEYS = {
+    "FHIRSERVER_SECRET_KEY": "secret_key",
+    "FHIRSERVER_AUDIT_KEY": "audit_key",
+    "FHIRSERVER_AUDIT_SIGNING_KEY": "audit_signing_key",
+}
 LONGEST_SOCKET_PATH = 107  # sun_path of unix(7), less its closing NUL
 
 
@@ -93,9 +100,12 @@ class Folder:
                 ) from None
         except PermissionError:
             raise FolderError(f"{path} is not readable: run as the user who runs the server.") from None
-        value = secrets.token_urlsafe(36)
-        write_private(path, value + "\n")
-        return value
+        fresh = path.with_name(f"{name}.{secrets.token_hex(4)}")
+        write_private(fresh, secrets.token_urlsafe(36) + "\n")
+        with contextlib.suppress(FileExistsError):  # of two that make it the first one counts
+            os.link(fresh, path)
+        fresh.unlink()
+        return path.read_text().strip()
 
     # -- state -----------------------------------------------------------------------------------------------------
 
@@ -187,7 +197,10 @@ def environment(path):
     folder = Folder.at(path)
     if not folder.secrets.is_dir():
         raise FolderError(f"{folder.path} holds no data yet: start it once with `manage.py up --data {folder.path}`.")
-    found = {"FHIRSERVER_DATA": str(folder.path), "FHIRSERVER_SECRET_KEY": folder.secret("secret_key", create=True)}
+    found = {"FHIRSERVER_DATA": str(folder.path)}
+    for setting, name in KEYS.items():
+        # The audit of a folder that has one holds under its own keys only.
+        found[setting] = folder.secret(name, create=name == "secret_key" or not (folder.path / "audit").exists())
     if "DATABASE_URL" not in os.environ:
         found["DATABASE_URL"] = folder.url(APP)
         found["FHIRSERVER_OWNER_DATABASE_URL"] = folder.url(OWNER)

@@ -9,6 +9,7 @@ from pathlib import Path
 from .folder import Folder, FolderBusy, FolderError, environment
 from .postgres import Postgres
 
+AUDIT = ("FHIRSERVER_AUDIT_KEY", "FHIRSERVER_AUDIT_SIGNING_KEY")
 DEFAULT = Path(__file__).resolve().parents[2] / "data"
 
 
@@ -24,7 +25,7 @@ def add_data_argument(parser):
 
 @contextlib.contextmanager
 def reach(path, holder="command", create=False, wait=120.0):
-    """Django's connections and secret key are those of this folder inside the block.
+    """Django's connections and keys are those of this folder inside the block.
 
     When no server runs there, its PostgreSQL runs for the length of the block, migrated first; with `create` a folder
     is made where there is none. With DATABASE_URL in the environment the real database is used and nothing started.
@@ -64,7 +65,7 @@ def _migrate():
 
 @contextlib.contextmanager
 def connected(addresses):
-    """Inside the block Django's connections and secret key are those, whatever settings read at the start."""
+    """Inside the block Django's connections and keys are those, whatever settings read at the start."""
     from django.conf import settings
     from django.db import connections
 
@@ -73,11 +74,14 @@ def connected(addresses):
     from ..settings import databases
 
     before = {alias: dict(connections.settings[alias]) for alias in connections.settings}
-    key = settings.SECRET_KEY
+    keys = {name: getattr(settings, name) for name in ("SECRET_KEY", "AUDIT_FOLDER", *AUDIT)}
     connections.close_all()
     for alias, described in databases(addresses).items():
         connections.settings[alias].update(described)
     settings.SECRET_KEY = addresses["FHIRSERVER_SECRET_KEY"]
+    settings.AUDIT_FOLDER = os.path.join(addresses["FHIRSERVER_DATA"], "audit")
+    for name in AUDIT:
+        setattr(settings, name, addresses[name])
     pool.reset()
     try:
         yield
@@ -86,4 +90,5 @@ def connected(addresses):
         for alias, described in before.items():
             connections.settings[alias].update(described)
         pool.reset()
-        settings.SECRET_KEY = key
+        for name, value in keys.items():
+            setattr(settings, name, value)

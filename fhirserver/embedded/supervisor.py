@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .child import launch
-from .folder import Folder, FolderBusy, FolderError
+from .folder import KEYS, Folder, FolderBusy, FolderError
 from .postgres import Postgres, PostgresError
 from .reach import add_data_argument
 
@@ -141,8 +141,9 @@ class Server:
             self.settings = importlib.import_module("fhirserver.settings")
         except ValueError as error:  # names the setting and what is wrong with it
             raise StartFailed(str(error)) from None
-        if os.environ.get("FHIRSERVER_SECRET_KEY") in ("", "unset"):
-            raise StartFailed("FHIRSERVER_SECRET_KEY is set to nothing: set a key, or unset it for the folder's own.")
+        for name in KEYS:
+            if os.environ.get(name) in ("", "unset"):
+                raise StartFailed(f"{name} is set to nothing: set a key, or unset it for the folder's own.")
         for name in ("FHIRSERVER_TLS_CERT", "FHIRSERVER_TLS_KEY"):
             if (path := os.environ.get(name)) and not os.access(path, os.R_OK):
                 raise StartFailed(f"{name}={path} is not readable.")

@@ -1,0 +1,57 @@
+"""(actor, interaction, outcome) -> audit records: committed with the effect, or before the answer of a read leaves.
+
+A write queues its record for its own COMMIT; a read waits for the Recorder of its process. No record, no answer.
+"""
+
+import time
+
+from records.database import COPY_FROM, in_transaction, insert, insertion, on_commit, queue
+from records.definitions.structures import type_number
+
+from . import journal
+from .encoding import Record
+from .recorder import NAMES, TYPES, recorder, rows_of
+
+READABLE_QUERY = 4000  # characters; longer queries are kept cut
+
+
+def record(actor, interaction, outcome, request_id):
+    """One record for each patient that the outcome shows or changes; one in all when there is none.
+
+    Outside a transaction the promise of the commit is left in `outcome.recorded`, for `settle`.
+    """
+    records = records_of(actor, interaction, outcome, request_id)
+    if not in_transaction():
+        outcome.recorded.append(recorder().promise(records))
+        return
+    rows = rows_of(records)
+    if len(rows) < COPY_FROM:
+        queue(*insertion("audit", NAMES, TYPES, rows))
+    else:
+        insert("audit", NAMES, TYPES, rows)
+    on_commit(lambda: journal.note(rows))
+
+
+def records_of(actor, interaction, outcome, request_id):
+    """The records of one interaction; their numbers come with the INSERT."""
+    groups = {}
+    for touched in outcome.touched:
+        groups.setdefault(touched.patient, []).append(f"{touched.type}/{touched.id}")
+    if not groups:
+        groups = {None: [f"{interaction.type}/{interaction.id}"] if interaction.type and interaction.id else []}
+    query = None
+    if interaction.parameters:
+        query = storable("&".join(f"{n}={v}" for n, v in interaction.parameters)[:READABLE_QUERY])
+    type = type_number(interaction.type) if interaction.type else None
+    code = interaction.code if interaction.operation is None else f"${interaction.operation}"[:20]
+    at = time.time_ns() // 1000
+    return [
+        Record(0, at, request_id, actor.client, code, " ".join(entities), outcome.status, actor.user, actor.purpose,
+               type, patient, query)
+        for patient, entities in groups.items()
+    ]  # fmt: skip
+
+
+def storable(text):
+    """Without what PostgreSQL cannot hold, so that no query escapes its record."""
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}").encode(errors="replace").decode()

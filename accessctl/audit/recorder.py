@@ -1,0 +1,148 @@
+"""Reads that run at the same time share one INSERT and one commit, made by the Recorder of their process.
+
+Each waits for it, and fails when it fails.
+"""
+
+import logging
+import os
+import threading
+import time
+from queue import Empty, SimpleQueue
+
+import psycopg
+
+from records import errors
+from records.database import deadline, execute, left, translated
+
+from . import encoding, journal
+
+log = logging.getLogger("accessctl.audit")
+PATIENCE = 8  # seconds a read waits for its record
+BLOCK = 64  # numbers fetched beyond those needed
+KEPT = 1.0  # seconds that fetched numbers are used, so that numbers and times run together
+NAMES = (*encoding.COLUMNS, "mac")
+TYPES = (*encoding.TYPES, "bytea")
+
+
+def settle(promises):
+    """Return when these records are committed; without them nothing may be told."""
+    for promise in promises:
+        promise.wait()
+
+
+def rows_of(records):
+    """Rows for INSERT: each record gets its number, which its MAC covers."""
+    rows = []
+    for record, number in zip(records, numbers.take(len(records)), strict=True):
+        record.seq = number
+        rows.append((*encoding.stored(record), encoding.mac(record)))
+    return rows
+
+
+class Numbers:
+    """Numbers of the table's sequence, fetched in blocks: a number that is not used is a gap and means nothing."""
+
+    NEXT = "SELECT nextval('audit_seq_seq') FROM generate_series(1, %s)"
+
+    def __init__(self):
+        self._guard, self._free, self._until, self._owner = threading.Lock(), [], 0, None
+
+    def take(self, count):
+        """So many numbers that nobody else has."""
+        with self._guard:
+            fresh = self._owner == os.getpid() and time.monotonic() < self._until
+            if fresh and len(self._free) >= count:
+                taken, self._free = self._free[:count], self._free[count:]
+                return taken
+        found = [number for (number,) in execute(self.NEXT, (count + BLOCK,))]
+        with self._guard:
+            self._free, self._until, self._owner = found[count:], time.monotonic() + KEPT, os.getpid()
+        return found[:count]
+
+
+numbers = Numbers()
+
+
+class Promise:
+    """That records will be committed: a lock that is free when it is settled."""
+
+    __slots__ = ("_lock", "error")
+
+    def __init__(self):
+        self._lock, self.error = threading.Lock(), None
+        self._lock.acquire()
+
+    def settle(self, error):
+        self.error = error
+        self._lock.release()
+
+    def wait(self):
+        """Return when it is kept; raise when it cannot be."""
+        if not self._lock.acquire(timeout=left(PATIENCE)):
+            raise errors.Busy("The access could not be recorded in time.")
+        self._lock.release()
+        if isinstance(self.error, psycopg.Error):
+            found = translated(self.error)
+            if not isinstance(found, errors.FHIRError):
+                found = errors.Busy("The access could not be recorded.")
+            raise found from self.error
+        if self.error is not None:
+            raise self.error
+
+
+class Recorder(threading.Thread):
+    """Commits the records of concurrent reads together."""
+
+    # One statement whatever the number of rows: arrays, so that it is prepared once.
+    INSERT = "INSERT INTO audit ({}) SELECT * FROM unnest({})".format(
+        ", ".join(f'"{c}"' for c in NAMES), ", ".join(f"%s::{t}[]" for t in TYPES)
+    )
+
+    def __init__(self):
+        super().__init__(name="audit", daemon=True)
+        self.waiting = SimpleQueue()
+
+    def promise(self, records):
+        """Kept when the records are committed."""
+        promise = Promise()
+        self.waiting.put((records, promise))
+        return promise
+
+    def run(self):
+        while True:
+            batch = [self.waiting.get()]
+            try:
+                while True:
+                    batch.append(self.waiting.get_nowait())
+            except Empty:
+                pass
+            try:
+                with deadline(PATIENCE):
+                    rows = rows_of([record for records, _ in batch for record in records])
+                    execute(self.INSERT, tuple(list(column) for column in zip(*rows, strict=True)))
+            except BaseException as error:  # every one of them is told, and nothing is answered
+                if not isinstance(error, psycopg.OperationalError | errors.FHIRError):
+                    log.error("accesses cannot be recorded", exc_info=error)
+                for _, promise in batch:
+                    promise.settle(error)
+            else:
+                journal.note(rows)
+                for _, promise in batch:
+                    promise.settle(None)
+
+
+_recorder = None
+_owner = None
+_guard = threading.Lock()
+
+
+def recorder():
+    """The Recorder of this process."""
+    global _recorder, _owner
+    if _owner != os.getpid() or not _recorder.is_alive():
+        with _guard:
+            if _owner != os.getpid() or not _recorder.is_alive():
+                _recorder = Recorder()
+                _recorder.start()
+                _owner = os.getpid()
+    return _recorder
