@@ -30,7 +30,7 @@ from records.operations import find
 
 from . import formats, metrics
 from .authentication import CHALLENGE, BearerToken
-from .overload import gate
+from .overload import allowance, gate
 from .requests import body, read_request
 
 log = logging.getLogger("fhirserver.endpoint")
@@ -107,6 +107,8 @@ def execute(interaction, caller, request_id, key=None):
     if transaction.is_batch(interaction):
         return batch(interaction, caller, request_id, key)
     try:
+        if caller is not None:
+            allowance.take(caller.actor.client, max(1, transaction.size(interaction)))
         return retried(lambda: committed(interaction, caller, request_id, key))
     except errors.FHIRError as error:
         recorded_refusal(interaction, caller, request_id, error)

@@ -1,6 +1,8 @@
-"""A bounded queue before the work: who would wait too long is told at once, with Retry-After. (fault F47)"""
+"""A bounded queue before the work, and a bound for each client; who is over it is told at once. (faults F47, A91)"""
 
+from math import ceil
 from queue import Empty, SimpleQueue
+from time import monotonic
 
 from django.conf import settings
 
@@ -37,4 +39,25 @@ class Gate:
         self.places.put(None)
 
 
+class Allowance:
+    """So many interactions a second for each client, a second's worth saved up; 0: any number."""
+
+    def __init__(self, rate):
+        self.rate = rate
+        self.left = {}  # client -> (interactions left, since when)
+
+    def take(self, client, interactions=1):
+        """Count interactions of a client; TooManyRequests when it has none left."""
+        if not self.rate:
+            return
+        now = monotonic()
+        left, since = self.left.get(client, (self.rate, now))
+        left = min(self.rate, left + (now - since) * self.rate)
+        if left < 1:
+            self.left[client] = left, now
+            raise errors.TooManyRequests(ceil((1 - left) / self.rate))
+        self.left[client] = left - interactions, now  # a large Bundle is taken, and paid for before the next request
+
+
+allowance = Allowance(settings.FHIRSERVER_CLIENT_RATE)
 gate = Gate(settings.FHIRSERVER_WEB_THREADS, settings.FHIRSERVER_WAITING, settings.FHIRSERVER_PATIENCE_MS / 1000)

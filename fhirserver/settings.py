@@ -18,7 +18,7 @@ SETTINGS = {
     "FHIRSERVER_SECRET_KEY": (UNSET, "key that signs page links and sessions; unset: the data folder's own"),
     "FHIRSERVER_AUDIT_KEY": ("", "keys of the audit's MACs, newest first, with commas; unset: the data folder's own"),
     "FHIRSERVER_AUDIT_SIGNING_KEY": ("", "secrets of the keys that sign its checkpoints, in the same way"),
-    "FHIRSERVER_ENVIRONMENT": ("production", "demo or production; `up` sets demo where demo people are in the data"),
+    "FHIRSERVER_ENVIRONMENT": ("sandbox", "sandbox: any INS; production: no test or demo INS; demo: no real INS"),
     "FHIRSERVER_BASE_URL": ("", "base URL in links, such as https://example.org/fhir; unset: what the client used"),
     "FHIRSERVER_ALLOWED_HOSTS": ("", "host names answered to, separated by commas; loopback names always are"),
     "FHIRSERVER_TRUSTED_PROXIES": ("", "addresses or networks whose Forwarded headers are believed"),
@@ -28,8 +28,9 @@ SETTINGS = {
     "FHIRSERVER_WEB_WORKERS": ("2", "web processes"),
     "FHIRSERVER_WEB_THREADS": ("4", "requests that each web process works on at once"),
     "FHIRSERVER_CONNECTIONS": ("5", "database connections of each process, lent to its threads"),
-    "FHIRSERVER_WAITING": ("60", "further requests of each web process that may wait; more are answered 503 at once"),
+    "FHIRSERVER_WAITING": ("220", "further requests of each web process that may wait; more are answered 503 at once"),
     "FHIRSERVER_PATIENCE_MS": ("5000", "longest wait of such a request before it is answered 503, in milliseconds"),
+    "FHIRSERVER_CLIENT_RATE": ("0", "requests a second of one client in one web process, entries counted; 0: any"),
     "FHIRSERVER_MAX_BODY": (str(50 * 1024 * 1024), "largest request body, in bytes after decompression"),
     "FHIRSERVER_MAX_ENTRIES": ("5000", "most entries of a Bundle"),
     "FHIRSERVER_DEFAULT_COUNT": ("50", "entries of a page without _count"),
@@ -39,6 +40,7 @@ SETTINGS = {
         "longest wait of a request for the database, in milliseconds; 20 more an entry of a Bundle",
     ),
     "FHIRSERVER_STATEMENT_TIMEOUT": ("10000", "longest database statement of a request, in milliseconds"),
+    "FHIRSERVER_LOCK_TIMEOUT": ("5000", "longest wait for a lock on a resource, in milliseconds; then 503"),
     "FHIRSERVER_CATCH_UP_MS": ("1000", "time a search may spend on indexing what it depends on, in milliseconds"),
     "FHIRSERVER_REQUIRE_SUBJECT": ("false", "refuse an Observation without subject"),
     "FHIRSERVER_REFERENTIAL_INTEGRITY": ("false", "refuse references to resources that are not here"),
@@ -86,6 +88,8 @@ FHIRSERVER_WEB_THREADS = number("FHIRSERVER_WEB_THREADS")
 FHIRSERVER_CONNECTIONS = number("FHIRSERVER_CONNECTIONS")
 FHIRSERVER_WAITING = number("FHIRSERVER_WAITING")
 FHIRSERVER_PATIENCE_MS = number("FHIRSERVER_PATIENCE_MS")
+FHIRSERVER_CLIENT_RATE = number("FHIRSERVER_CLIENT_RATE")
+FHIRSERVER_LOCK_TIMEOUT = number("FHIRSERVER_LOCK_TIMEOUT")
 FHIRSERVER_MAX_BODY = number("FHIRSERVER_MAX_BODY")
 FHIRSERVER_MAX_ENTRIES = number("FHIRSERVER_MAX_ENTRIES")
 FHIRSERVER_DEFAULT_COUNT = number("FHIRSERVER_DEFAULT_COUNT")
@@ -186,6 +190,7 @@ def databases(environ):
         "default": database(
             application,
             statement_timeout=FHIRSERVER_STATEMENT_TIMEOUT,
+            lock_timeout=FHIRSERVER_LOCK_TIMEOUT,
             idle_in_transaction_session_timeout=60_000,
             client_connection_check_interval=2000,  # what a killed process asked for is not worked on to the end
         ),

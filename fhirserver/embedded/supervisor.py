@@ -249,7 +249,7 @@ class Server:
         command = [
             *("-m", "granian", "fhirserver.wsgi:application", "--interface", "wsgi", "--http", "1", "--no-ws"),
             *("--host", self.options.host, "--port", str(self.options.port), "--workers", str(self.options.workers)),
-            *("--blocking-threads", str(threads + 2 * waiting), "--blocking-threads-idle-timeout", "60"),
+            *("--blocking-threads", str(threads + waiting + 32), "--blocking-threads-idle-timeout", "60"),
             *("--backlog", "1024", "--backpressure", "1024"),
             # Renewed one by one: the old process goes when the new one serves, with what it has in hand finished.
             *("--respawn-failed-workers", "--respawn-interval", "6", "--workers-kill-timeout", "60"),

@@ -203,6 +203,8 @@ def translated(error):
     match error:
         case psycopg.errors.QueryCanceled() | TooLate():
             return errors.Busy("The request took longer than the server allows.", retry_after=5)
+        case psycopg.errors.LockNotAvailable():
+            return errors.Busy("Another request works on the same resource for too long.", retry_after=2)
         case psycopg.errors.InsufficientResources() | psycopg.errors.TooManyConnections():
             return errors.Busy("The database has no room for this now.", retry_after=30)
         case psycopg.OperationalError() | psycopg.InterfaceError() | psycopg.errors.IdleInTransactionSessionTimeout():

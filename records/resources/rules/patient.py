@@ -2,6 +2,8 @@
 
 import re
 
+from django.conf import settings
+
 from ...errors import Issue
 from . import before_write
 
@@ -35,6 +37,23 @@ def ins(resource):
             )
         elif key_of(value) != int(value[13:]):
             yield Issue("error", "business-rule", f"The key of this {kind} is wrong; check the number.", place)
+
+
+REFUSED = {  # by FHIRSERVER_ENVIRONMENT
+    "production": {"INS-NIR-TEST", "INS-NIR-DEMO"},
+    "demo": {"INS-NIR", "INS-NIA"},
+}
+
+
+@before_write("Patient")
+def ins_of_this_place(resource):
+    """Nobody's test identity gets among real people, and no real one among made-up people."""
+    refused = REFUSED.get(settings.FHIRSERVER_ENVIRONMENT, ())
+    for n, identifier in enumerate(resource.get("identifier") or ()):
+        kind = INS.get(identifier.get("system")) if isinstance(identifier, dict) else None
+        if kind in refused:
+            place = f"Patient.identifier[{n}].system"
+            yield Issue("error", "business-rule", f"An {kind} is refused in {settings.FHIRSERVER_ENVIRONMENT}.", place)
 
 
 @before_write("Patient")
