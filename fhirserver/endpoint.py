@@ -24,7 +24,7 @@ from records import errors
 from records.database import atomic, deadline, drop_ahead, extend, retried, translated
 from records.interactions import transaction
 from records.interactions.conditions import etag
-from records.interactions.interaction import Outcome, prepared, run, verb
+from records.interactions.interaction import Interaction, Outcome, prepared, run, verb
 from records.interactions.parse import parse
 from records.operations import find
 
@@ -34,6 +34,7 @@ from .overload import allowance, gate
 from .requests import body, read_request
 
 log = logging.getLogger("fhirserver.endpoint")
+UNREAD = Interaction("unread", "system")  # stands for a request that could not be read as an interaction
 OPEN = ("metadata",)  # what answers without a token
 EACH = 0.02  # seconds by which an entry of a Bundle puts the deadline off
 GZIP_FROM = 1400  # bytes; less fits one packet
@@ -61,7 +62,7 @@ class Endpoint(APIView):
                 limits.enter_context(deadline(settings.FHIRSERVER_DEADLINE_MS / 1000))  # of a refusal's record too
                 with gate:
                     caller = caller_of(given, path)
-                    interaction = parse(read_request(request, path, sent))
+                    interaction = understood(request, path, sent, caller, request_id)
                     measured.interaction = interaction.code
                     extend(EACH * transaction.size(interaction))
                     outcome = execute(interaction, caller, request_id, key_of(request))
@@ -95,6 +96,15 @@ def caller_of(request, path):
     if request.auth is None:
         raise errors.LoginRequired(headers={"WWW-Authenticate": 'Bearer realm="fhir"'})
     return request.auth
+
+
+def understood(request, path, sent, caller, request_id):
+    """What is asked; a request that says nothing FHIR knows is refused, and recorded as any other. (attack A90)"""
+    try:
+        return parse(read_request(request, path, sent))
+    except errors.FHIRError as error:
+        recorded_refusal(UNREAD, caller, request_id, error)
+        raise
 
 
 def key_of(request):
@@ -165,6 +175,7 @@ def batch(interaction, caller, request_id, key):
     for n, each in enumerate(asked):
         try:
             if isinstance(each, errors.FHIRError):
+                recorded_refusal(UNREAD, caller, request_id, each)
                 raise each
             outcomes.append(execute(each, caller, request_id, f"{key}#{n}" if key and each.method == "POST" else None))
         except (InvalidToken, Stale):

@@ -17,16 +17,18 @@ LATEST = timedelta(minutes=10)  # after a record was made a checkpoint must have
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What is wrong: of which record, or of which checkpoint."""
+    """What is wrong: of which record, position of the tree, or checkpoint."""
 
     what: str  # altered, removed, reordered, appended, unsealed, bad checkpoint, cut
     why: str
     seq: int | None = None
     checkpoint: int | None = None
+    position: int | None = None
 
     def __str__(self):
-        about = f"record {self.seq}" if self.seq is not None else f"checkpoint {self.checkpoint}"
-        return f"{about}: {self.what}: {self.why}"
+        about = [("record", self.seq), ("position", self.position), ("checkpoint", self.checkpoint)]
+        name, number = next(each for each in about if each[1] is not None)
+        return f"{name} {number}: {self.what}: {self.why}"
 
 
 @dataclass(slots=True)
@@ -71,9 +73,7 @@ class Verification:
 
     def _leaf(self, entry):
         if entry.position != self._tree.size and self._sound:
-            self._sound = False
-            lost = f"{self._tree.size} to {entry.position - 1}"
-            yield Finding("removed", f"before it the leaves at positions {lost} are not there", entry.seq)
+            yield self._gap(entry.position)
         self._tree.append(entry.hash)
         if entry.seq <= self._before and self._sound:
             yield Finding("reordered", f"it stands behind record {self._before} under one checkpoint", entry.seq)
@@ -137,6 +137,8 @@ class Verification:
             yield self._bad(entry, "it is not the first")
         first = self.last.size if self.last else 0
         self.last = found
+        if self._sound and self._tree.size < found.size:
+            yield self._gap(found.size)
         if self._sound and (found.size, found.root) != (self._tree.size, self._tree.root()):
             self._sound = False
             why = f"the leaves at positions {first} to {found.size - 1} are not those that were signed"
@@ -157,6 +159,11 @@ class Verification:
         elif entry.number == self._seal.number and entry.note != self._seal.note:
             why = "checkpoints.log has another one of this number"
             yield Finding("bad checkpoint", why, checkpoint=entry.number)
+
+    def _gap(self, until):
+        """Leaves are not there: from here on roots say nothing."""
+        self._sound, first = False, self._tree.size
+        return Finding("removed", f"the leaves from there to {until - 1} are not there", position=first)
 
     def _bad(self, entry, why):
         return Finding("bad checkpoint", why, checkpoint=entry.number)
