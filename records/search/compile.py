@@ -61,7 +61,7 @@ def _merged(query, access, after, most):
 
 
 def _page(query, access, after, most):
-    source, where, walked, prepare = start(query, access)
+    source, where, walked, prepare, first = start(query, access)
     order = order_of(query, access)
     if walked:
         order = [replace(key, text=WALKED.get(key.text, key.text)) for key in order]
@@ -72,9 +72,9 @@ def _page(query, access, after, most):
     by = ", ".join(f"{key.text} {'DESC' if key.descending else 'ASC'}" for key in order)
     joined = sum((j.params for j in joins), ())
     return Statement(
-        f"SELECT {selected} FROM {source.text}{''.join(' ' + j.text for j in joins)} WHERE {wanted.text}"
+        f"{first.text}SELECT {selected} FROM {source.text}{''.join(' ' + j.text for j in joins)} WHERE {wanted.text}"
         f" ORDER BY {by} LIMIT {most:d}",
-        (*source.params, *joined, *wanted.params),
+        (*first.params, *source.params, *joined, *wanted.params),
         prepare and not joins,
     )
 
@@ -83,7 +83,7 @@ def count(query, access, most=None):
     """How many rows match, within the access; counted up to `most`."""
     rows, params = [], ()
     for arm in query.arms or (query,):
-        source, where, _, _ = start(arm, access, ordered=False)
+        source, where, *_ = start(arm, access, ordered=False)
         where = all_of((where, live(arm.type, access)))
         rows.append(f"SELECT 1 FROM {source.text} WHERE {where.text}")
         params += source.params + where.params

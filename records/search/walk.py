@@ -15,7 +15,8 @@ from records.fhirpath.times import DAY
 from records.sql import SQL, all_of
 
 from .conditions import WALKED, Place, condition, matched, member
-from .query import Chain, Criterion, Has, Ids, Within
+from .query import Chain, Criterion, Has, Ids, Updated, Within
+from .seek import beginning, seeking
 from .types import Match
 
 MERGED = 8  # so many values of an "or" are merged as index walks; with more the planner chooses
@@ -31,6 +32,7 @@ class Start(NamedTuple):
     where: SQL
     walked: bool = False
     fixed: bool = False
+    first: SQL = SQL("")  # a WITH that FROM builds on
 
 
 class Floor(NamedTuple):
@@ -54,10 +56,19 @@ def start(query, access, ordered=True):
         source = _record(record.identity, query.type, _way(query) if ordered else None)
         return Start(source, all_of([*_between("d.occurred", low, high), *others]), True, True)
     best = min((pair for pair in found if _rank(pair) is not None), key=_rank, default=None)
-    if best and _rank(best)[0] == 2 and any(isinstance(node, Chain | Has) for node, _ in found):
+    way = _way(query) if ordered else None
+    reached = best and _rank(best)[0] == 2 and any(isinstance(node, Chain | Has) for node, _ in found)
+    leads = [pair for pair in found if _rank(pair) is None and not _is_date(pair[0])]
+    if any(isinstance(node, Updated) for node, _ in found):
+        leads = []  # it may be the narrowest, and has an index of its own
+    if way and (reached or not best) and (begun := beginning(leads)):
+        first, source = seeking(begun, _walk(best[1] if best else None, query.type, floor, way), way)
+        others = [condition(node, query.type, access, WALKED) for node, _ in found]
+        return Start(source, all_of([*_between("d.occurred", low, high), *others]), True, not floor, first)
+    if reached:
         best = None  # a code is rarely narrower than a chain: the planner knows more
     elif best or floor:
-        source = _walk(best[1] if best else None, query.type, floor, _way(query) if ordered else None)
+        source = _walk(best[1] if best else None, query.type, floor, way)
         others = [
             condition(node, query.type, access, WALKED) for node, _ in found if best is None or node is not best[0]
         ]
@@ -178,6 +189,10 @@ def _bounds(found):
 def _between(column, low, high):
     found = [] if low is None else [SQL(f"{column} >= %s", (low,))]
     return found if high is None else [*found, SQL(f"{column} <= %s", (high,))]
+
+
+def _is_date(node):
+    return isinstance(node, Criterion) and node.param.is_occurred
 
 
 def _is_bound(match):

@@ -1,0 +1,106 @@
+"""Few or many: begin from the rows that a criterion leads to, or walk all in the order of the answer.
+
+How many rows have a value above a bound, or are reached by a chain, no statistics know. So the statement looks: when
+no more than FEW index rows lead on, it begins from those; else it walks, and meets the first page soon, as more than
+FEW match. Each row met is judged by every criterion, whichever way it came.
+"""
+
+from functools import lru_cache
+
+from records.fhirpath import plain
+from records.fhirpath.syntax import NotSimple
+from records.sql import SQL, all_of
+
+from .query import Chain, Criterion, Has
+from .types import Any, Match
+
+FEW = 2000
+NARROW = ("string", "uri", "composite", "quantity", "date", "reference", "token")  # the tables, narrow first
+
+
+def beginning(found):
+    """SELECT resource of the criterion, of these (node, match) pairs, that is likely to lead to the fewest rows."""
+    ways = [(rank, rows) for rank, rows in (_lead(pair, found) for pair in found) if rows]
+    return min(ways, key=lambda way: way[0])[1] if ways else None
+
+
+def seeking(begun, walk, way):
+    """WITH of the rows that lead on, and FROM item d(occurred, resource) joined to resource r: them, or the walk.
+
+    OFFSET 0: a row is judged when the order has come to it, not before; r is looked up, not joined otherwise.
+    """
+    few = SQL(f"WITH few AS MATERIALIZED (SELECT resource FROM ({begun.text}) b LIMIT {FEW + 1}) ", begun.params)
+    many, by = "(SELECT count(*) FROM few)", f"ORDER BY occurred {way}, resource {way}"
+    text = (
+        "((SELECT c.occurred, c.pk AS resource FROM (SELECT DISTINCT resource FROM few) f"
+        f" JOIN resource c ON c.pk = f.resource WHERE {many} <= {FEW} {by} OFFSET 0)"
+        f" UNION ALL (SELECT d.occurred, d.resource FROM {walk.text} WHERE {many} > {FEW} {by})) d"
+        " CROSS JOIN LATERAL (SELECT * FROM resource c WHERE c.pk = d.resource OFFSET 0) r"
+    )
+    return few, SQL(text, walk.params)
+
+
+def _lead(pair, found):
+    """(rank, SELECT resource) of a criterion; nothing to begin from is None."""
+    node, match = pair
+    if isinstance(node, Criterion):
+        if node.modifier == "missing":
+            return None, None
+        if isinstance(match, Match) and _single(node.param):
+            same = [m for n, m in found if isinstance(n, Criterion) and n.param is node.param and isinstance(m, Match)]
+            match = Match(match.table, all_of(m.where for m in same if m.table == match.table))
+        rows = _rows(match)
+        table = match.table if isinstance(match, Match) else "token"
+        return NARROW.index(table) if table in NARROW else 0, rows
+    return len(NARROW) + isinstance(node, Has), _reached(node)
+
+
+def _rows(match):
+    """Index rows of a match; None when it says what is not there."""
+    if isinstance(match, Match):
+        return SQL(f"SELECT i.resource FROM {match.table} i WHERE {match.where.text}", match.where.params)
+    if isinstance(match, Any) and (parts := [_rows(m) for m in match.matches]) and all(parts):
+        return _union(parts)
+    return None
+
+
+def _reached(node):
+    """Rows from which a chain leads to what is looked for, or that it leads to by _has."""
+    from .conditions import matched
+
+    match node:
+        case Criterion(modifier=modifier):
+            return None if modifier == "missing" else _rows(matched(node))
+        case Has(param=param, criterion=inner) if rows := _reached(inner):
+            text = (
+                f"SELECT t.pk AS resource FROM ({rows.text}) h"
+                " JOIN reference i ON i.resource = h.resource AND i.param = %s JOIN resource t ON t.identity = i.target"
+            )
+            return SQL(text, (*rows.params, param.key))
+        case Chain(param=param, arms=arms):
+            parts = [_reached(inner) for _, inner in arms]
+            if not all(parts):
+                return None
+            rows = _union(parts)
+            text = (
+                f"SELECT i.resource FROM ({rows.text}) h JOIN resource t ON t.pk = h.resource"
+                " JOIN reference i ON i.target = t.identity AND i.param = %s"
+            )
+            return SQL(text, (*rows.params, param.key))
+    return None
+
+
+def _union(parts):
+    return SQL(" UNION ALL ".join(f"({p.text})" for p in parts), sum((p.params for p in parts), ()))
+
+
+@lru_cache(4096)
+def _single(param):
+    """Has a resource at most one value of the parameter? Then all that is asked of it is asked of one row."""
+    if param.expression is None:
+        return False
+    try:
+        found = plain.routes(param.expression, param.type)
+    except NotSimple:
+        return False
+    return not callable(found) and len(found) == 1 and not found[0].many
