@@ -29,9 +29,10 @@ class ActorAccess:
         return self._predicates[asked]
 
     def formula(self, *asked):
-        ceilings = all_of(found[0] for source in sources.CEILINGS if (found := source(self.actor, *asked)))
-        permits = any_of(found[0] for source in sources.PERMITS if (found := source(self.actor, *asked)))
-        denials = any_of(found[0] for source in sources.DENIALS if (found := source(self.actor, *asked)))
+        bound, allow, refuse = sources.of(self.actor)
+        ceilings = all_of(found[0] for source in bound if (found := source(self.actor, *asked)))
+        permits = any_of(found[0] for source in allow if (found := source(self.actor, *asked)))
+        denials = any_of(found[0] for source in refuse if (found := source(self.actor, *asked)))
         if FALSE in (ceilings, permits):
             return FALSE
         return all_of([ceilings, permits] + ([~denials] if denials != FALSE else []))
@@ -62,7 +63,9 @@ class ActorAccess:
             raise errors.Forbidden(f"${interaction.operation} needs the scope system/*.cruds.")
 
     def may_name_ids(self, type):
-        """Update as create is for system clients."""
+        """Update as create is for system clients; a person's PUT to what is not there is not-found."""
+        if self.actor.person is not None:
+            return False
         return "system" in covered(self.actor, "update", type) and "system" in covered(self.actor, "create", type)
 
 

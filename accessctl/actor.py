@@ -14,6 +14,18 @@ from . import scopes
 
 
 @dataclass(frozen=True, slots=True)
+class Person:
+    """The person behind the user, as far as rights are judged by it; None of it is remembered beyond a request."""
+
+    user: int
+    kind: str  # patient | professional | staff
+    profession: str | None = None
+    regulator: bool = False
+    practitioner: int | None = None  # keys
+    patient: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Actor:
     """Who asks; `patient` is the key of the Patient in context."""
 
@@ -22,6 +34,7 @@ class Actor:
     scopes: tuple
     purpose: str | None = None
     patient: int | None = None
+    person: Person | None = None
 
     @property
     def principal(self):
@@ -34,8 +47,10 @@ class Actor:
 
 
 LOOKUP = (
-    "SELECT c.name, u.username, t.scopes, t.purpose, t.patient FROM token_access t"
+    "SELECT c.name, u.username, t.scopes, t.purpose, t.patient,"
+    " p.user_id, p.kind, p.profession, p.regulator, p.practitioner_key, p.patient_key FROM token_access t"
     " JOIN client c ON c.id = t.client_id LEFT JOIN auth_user u ON u.id = t.user_id"
+    " LEFT JOIN person p ON p.user_id = u.id"
     " WHERE t.digest = %s AND t.expires > now() AND t.revoked IS NULL AND c.active"
     " AND (u.id IS NULL OR u.is_active)"
 )
@@ -65,8 +80,10 @@ class Caller:
     def _looked_up(self, rows):
         if not rows:
             raise InvalidToken
-        client, user, granted, purpose, patient = rows[0]
-        actor = Actor(client, user, scopes.parsed(granted), purpose, identity("Patient", patient) if patient else None)
+        client, user, granted, purpose, patient, *person = rows[0]
+        context = identity("Patient", patient) if patient else None
+        who = Person(*person) if person[0] is not None else None
+        actor = Actor(client, user, scopes.parsed(granted), purpose, context, who)
         if len(_known) >= MOST_KNOWN:
             _known.clear()
         _known[self._digest] = rows[0], actor

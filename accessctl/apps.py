@@ -6,6 +6,9 @@ class AccessConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self):
-        from . import sources
+        from django.db.models.signals import post_migrate
+
+        from . import consent, guard, labels, matrix, sources  # noqa: F401  (they register themselves)
 
         sources.load()
+        post_migrate.connect(matrix.migrated, sender=self)

@@ -4,6 +4,8 @@ from django.conf import settings
 from django.db import models
 from django.db.models.functions import Now
 
+from . import people, rights  # noqa: F401  (tables of their own files)
+
 
 class Client(models.Model):
     """A program that may ask, registered by an administrator."""

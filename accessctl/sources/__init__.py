@@ -1,12 +1,14 @@
 """Reasons to see: a file each, registered as ceiling, permit or denial.
 
 A source is (actor, code, type, alias, pk) -> (SQL predicate over the row, sentence), or None when it says nothing.
+Those marked `for_people` speak of users with a Person alone; tokens without one are judged as before people were known.
 """
 
 from importlib import import_module
 from pkgutil import iter_modules
 
 CEILINGS, PERMITS, DENIALS = [], [], []
+_chosen = {}
 
 
 def ceiling(function):
@@ -27,6 +29,24 @@ def denies(function):
     return function
 
 
+def for_people(function):
+    """The source says nothing of an actor without a Person, and is not asked."""
+    function.for_people = True
+    return function
+
+
+def of(actor):
+    """(ceilings, permits, denials) that are asked about an actor."""
+    known = actor.person is not None
+    if known not in _chosen:
+        _chosen[known] = tuple(
+            tuple(s for s in kind if known or not getattr(s, "for_people", False))
+            for kind in (CEILINGS, PERMITS, DENIALS)
+        )
+    return _chosen[known]
+
+
 def load():
     for module in iter_modules(__path__):
         import_module(f"{__name__}.{module.name}")
+    _chosen.clear()

@@ -2,15 +2,17 @@
 
 from records.sql import FALSE, SQL, TRUE
 
+from ..pieces import is_version, newest
 from ..scopes import LETTERS
 from . import ceiling
 
 
 def within(patient, alias, pk):
     """Rows in the compartment of one patient (its key)."""
+    known = f" AND {newest(alias, pk)}" if is_version(pk) else ""  # of a past version the other patients are not known
     return SQL(
         f"{alias}.patient = %s OR ({alias}.shared AND EXISTS"
-        f" (SELECT FROM compartment c WHERE c.patient = %s AND c.resource = {alias}.{pk}))",
+        f" (SELECT FROM compartment c WHERE c.patient = %s AND c.resource = {alias}.{pk}){known})",
         (patient, patient),
     )
 

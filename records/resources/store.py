@@ -16,7 +16,7 @@ from ..formats.json import dump
 from ..keys import identity
 from ..signals import resources_written
 from ..sql import TRUE
-from . import labels
+from . import classes, labels
 from .compartments import patients_of
 from .models import NO_DATE
 from .occurred import occurred
@@ -211,7 +211,7 @@ def write(writes, access):
     rows.insert()
     changed = [d for d in done if d.changed]
     if changed:
-        resources_written.send(sender=None, batch=changed)
+        resources_written.send(sender=None, batch=changed, access=access)
     return done
 
 
@@ -223,13 +223,14 @@ def one(w, access, now, pks, rows):
         return Written(row.pk, w.type, row.id, row.version, row.updated, w.method, row.patient, row.shared,
                        row.occurred, resource, bytes(row.body), changed=False, created=False)  # fmt: skip
     if row is None:
-        pk, id, version, updated, category = next(pks), w.id or new_id(), 1, now, None
+        pk, id, version, updated = next(pks), w.id or new_id(), 1, now
         author, organization = access.author, access.organization
     else:
-        pk, id, version, updated, category = row.pk, row.id, row.version + 1, later(now, row.updated), row.category
+        pk, id, version, updated = row.pk, row.id, row.version + 1, later(now, row.updated)
         author, organization = row.author, row.organization
     if resource is None:
         body, digest, patient, shared, when, bits = None, None, row.patient, row.shared, row.occurred, row.labels
+        category = row.category
     else:
         resource = stamped(resource, id, version, updated)
         body = dump(resource)
@@ -237,6 +238,7 @@ def one(w, access, now, pks, rows):
         patients = patients_of(resource, w.type, id, w.base)
         patient, shared = (patients[0] if patients else None), len(patients) > 1
         when, bits = occurred(resource, w.type), labels.bits(resource)
+        category = classes.category(resource, w.type)
         if row is not None and row.shared:
             rows.members_gone.append(pk)
         if shared:

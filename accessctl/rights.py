@@ -1,0 +1,128 @@
+"""Tables of rights: what consents were compiled to, the matrix, grants on single objects, emergency openings."""
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models.functions import Now
+from guardian.models import GroupObjectPermissionBase, UserObjectPermissionBase
+
+from records.resources.models import Resource
+
+from .people import Dated, Dossier, Person
+
+
+class ConsentRule(models.Model):
+    """One provision of an active privacy Consent for one grantee; made and unmade with the Consent's own write."""
+
+    consent = models.BigIntegerField()  # Resource.number of the Consent
+    patient = models.BigIntegerField()
+    depth = models.SmallIntegerField()  # 1: an exception to the provision of depth 0
+    permit = models.BooleanField()
+    grantee = models.BigIntegerField()  # keys.identity of whom it is about; 0: everybody
+    among = models.BigIntegerField()  # and who is also this one; 0: whoever
+    purposes = ArrayField(models.CharField(max_length=40), null=True)  # null: every purpose
+    since = models.DateTimeField(null=True)
+    until = models.DateTimeField(null=True)
+    data_since = models.BigIntegerField(null=True)  # bounds of Resource.occurred
+    data_until = models.BigIntegerField(null=True)
+    cover = models.BigIntegerField(default=0)  # restricting labels that a permit reaches
+    labelled = models.BigIntegerField(default=0)  # only rows with one of these labels; 0: all
+    instance = models.BigIntegerField(null=True)  # only this resource
+    authored = models.BigIntegerField(null=True)  # only what this Practitioner created
+
+    class Meta:
+        db_table = "consent_rule"
+        indexes = [
+            models.Index(fields=["patient", "grantee"], name="consent_rule_patient"),
+            models.Index(fields=["consent"], name="consent_rule_consent"),
+        ]
+
+
+class MatrixCell(Dated):
+    """May a profession see a class of data? What has no cell is refused."""
+
+    matrix = models.CharField(max_length=40)  # version of the data file
+    profession = models.CharField(max_length=20)  # TRE_G15
+    category = models.SmallIntegerField()  # Resource.category
+    permit = models.BooleanField()
+    provenance = models.CharField(max_length=10)  # confirmed | assumed
+
+    class Meta:
+        db_table = "matrix"
+        constraints = [models.UniqueConstraint(fields=["matrix", "profession", "category"], name="matrix_cell")]
+
+
+class DossierUserObjectPermission(UserObjectPermissionBase):
+    """view_dossier or hide_dossier for a user."""
+
+    content_object = models.ForeignKey(Dossier, on_delete=models.CASCADE)
+
+    class Meta(UserObjectPermissionBase.Meta):
+        db_table = "dossier_user_permission"
+
+
+class DossierGroupObjectPermission(GroupObjectPermissionBase):
+    """view_dossier or hide_dossier for a group of users."""
+
+    content_object = models.ForeignKey(Dossier, on_delete=models.CASCADE)
+
+    class Meta(GroupObjectPermissionBase.Meta):
+        db_table = "dossier_group_permission"
+
+
+class ResourceUserObjectPermission(UserObjectPermissionBase):
+    """view_resource or hide_resource for a user: the exception, one document for one person."""
+
+    content_object = models.ForeignKey(Resource, on_delete=models.CASCADE)
+
+    class Meta(UserObjectPermissionBase.Meta):
+        db_table = "resource_user_permission"
+
+
+class ResourceGroupObjectPermission(GroupObjectPermissionBase):
+    """view_resource or hide_resource for a group of users."""
+
+    content_object = models.ForeignKey(Resource, on_delete=models.CASCADE)
+
+    class Meta(GroupObjectPermissionBase.Meta):
+        db_table = "resource_group_permission"
+
+
+class Opening(Dated):
+    """One patient's record, opened to one professional in an emergency, for a time."""
+
+    patient = models.BigIntegerField()
+    person = models.ForeignKey(Person, on_delete=models.CASCADE)
+    mode = models.CharField(max_length=14, choices=[("bris-de-glace", "bris de glace"), ("regulation", "regulation")])
+    purpose = models.CharField(max_length=40)
+    reason = models.TextField()
+
+    class Meta:
+        db_table = "opening"
+        indexes = [models.Index(fields=["person", "patient"], name="opening_person")]
+
+
+class Review(models.Model):
+    """An opening that somebody must look at."""
+
+    opening = models.OneToOneField(Opening, on_delete=models.CASCADE, primary_key=True)
+    reviewed = models.DateTimeField(null=True)
+    reviewer = models.ForeignKey(Person, on_delete=models.SET_NULL, null=True)
+    conclusion = models.TextField(null=True)
+
+    class Meta:
+        db_table = "review"
+
+
+class Notice(models.Model):
+    """What a patient or an attending doctor must be told: an outbox, delivered at least once."""
+
+    patient = models.BigIntegerField()  # whose record it is about
+    person = models.ForeignKey(Person, on_delete=models.CASCADE, null=True)  # the attending doctor; null: the patient
+    kind = models.CharField(max_length=20)
+    opening = models.ForeignKey(Opening, on_delete=models.CASCADE, null=True)
+    created = models.DateTimeField(db_default=Now())
+    delivered = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "notice"
+        indexes = [models.Index(fields=["delivered", "created"], name="notice_due")]

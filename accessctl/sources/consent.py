@@ -1,0 +1,118 @@
+"""What patients consented to: rules compiled from their active privacy Consents, judged by the database's clock.
+
+A nested provision is an exception to the one around it. Of several Consents, a deny beats a permit. What carries a
+restricting label (R, V, HIV ...) needs a permit that names it. (IHE PCF)
+"""
+
+from records.resources.models import NO_DATE
+from records.sql import SQL
+
+from ..groups import PATIENTS, READS
+from ..labels import CLOSED
+from ..pieces import attending, dated, every, is_version, opened, some
+from ..policy import policy
+from . import denies, for_people, permits
+
+EMERGENCY = ("BTG", "ETREAT")
+DEFAULT = "TREAT"
+ASKED = READS | {"update", "patch", "delete"}
+PLAIN = "c.data_since IS NULL AND c.data_until IS NULL AND c.labelled = 0 AND c.instance IS NULL AND c.authored IS NULL"
+
+
+def silent(actor, code, type):
+    """Does consent say nothing of it? Feeding is a right apart, and who may write a Consent is no professional."""
+    if actor.person.kind != "professional" or type not in PATIENTS or code not in ASKED:
+        return True
+    return type in ("Consent", "AuditEvent") and code not in READS
+
+
+@permits
+@for_people
+def permitted(actor, code, type, alias, pk):
+    """Each patient of the row permits it."""
+    if silent(actor, code, type):
+        return None
+    return every(lambda p: permit(actor, alias, pk, p), alias, pk), "An active consent of each patient permits it."
+
+
+@denies
+@for_people
+def denied(actor, code, type, alias, pk):
+    """A patient of the row denies it, and no exception of the same Consent permits it."""
+    if silent(actor, code, type):
+        return None
+    return some(lambda p: deny(actor, alias, pk, p), alias, pk), "An active consent of a patient denies it."
+
+
+def permit(actor, alias, pk, patient):
+    """Rules about the whole record first: their probe does not depend on the row."""
+    rule = to_actor(actor, patient, "c") & SQL("c.permit")
+    row = data(alias, pk, "c", unknown=False)
+    exempt = SQL(f"{alias}.labels & {CLOSED} = 0") | excepted(actor, alias, patient)
+    return SQL(
+        f"(({exempt.text}) AND EXISTS (SELECT FROM consent_rule c WHERE {rule.text} AND {PLAIN}))"
+        f" OR EXISTS (SELECT FROM consent_rule c WHERE {rule.text} AND {row.text}"
+        f" AND (({exempt.text}) OR {alias}.labels & {CLOSED} & ~c.cover = 0))",
+        exempt.params + rule.params + rule.params + row.params + exempt.params,
+    )
+
+
+def deny(actor, alias, pk, patient):
+    """A rule of depth 0 yields to an exception of its own Consent; an exception yields to nothing."""
+    rule = to_actor(actor, patient, "c") & SQL("NOT c.permit") & data(alias, pk, "c", unknown=True)
+    above = to_actor(actor, patient, "x") & data(alias, pk, "x", unknown=False)
+    # what says nothing of purposes and names nobody is the ordinary "no": breaking the glass is for that
+    spared = opened(actor.person, patient)
+    return SQL(
+        f"EXISTS (SELECT FROM consent_rule c WHERE {rule.text} AND NOT (c.depth = 0 AND EXISTS (SELECT FROM"
+        f" consent_rule x WHERE x.consent = c.consent AND x.permit AND x.depth = 1 AND {above.text}"
+        f" AND {alias}.labels & {CLOSED} & ~x.cover = 0))"
+        f" AND NOT (c.grantee = 0 AND c.purposes IS NULL AND {spared.text}))",
+        rule.params + above.params + spared.params,
+    )
+
+
+def to_actor(actor, patient, rule):
+    """Rules of the patient that are about the actor, for the purpose asked, now."""
+    person = actor.person
+    asked = DEFAULT if actor.purpose in (None, *EMERGENCY) else actor.purpose  # a word in a token breaks no glass
+    grantees = (
+        f"ARRAY(SELECT mb.party_key FROM membership mb WHERE mb.person_id = %s AND {dated('mb')}"
+        " UNION ALL VALUES (0::bigint), (%s::bigint))"
+    )
+    named = person.practitioner or 0
+    broken = opened(person, patient)
+    return SQL(
+        f"{rule}.patient = {patient} AND {rule}.grantee = ANY({grantees}) AND {rule}.among = ANY({grantees})"
+        f" AND ({rule}.since IS NULL OR {rule}.since <= now()) AND ({rule}.until IS NULL OR {rule}.until > now())"
+        f" AND ({rule}.purposes IS NULL OR %s = ANY({rule}.purposes)"
+        f" OR ({rule}.purposes && ARRAY['BTG', 'ETREAT']::varchar[] AND {broken.text}))",
+        (person.user, named, person.user, named, asked, *broken.params),
+    )
+
+
+def data(alias, pk, rule, unknown):
+    """The row is among the data of the rule; `unknown`: what holds of a row whose date nobody knows."""
+    if is_version(pk):
+        date = (
+            f"(SELECT nullif(dr.occurred, {NO_DATE}) FROM resource dr"
+            f" WHERE dr.pk = {alias}.{pk} AND dr.version = {alias}.version)"
+        )
+        same = f"EXISTS (SELECT FROM resource sr WHERE sr.pk = {alias}.{pk} AND sr.identity = {rule}.instance)"
+    else:
+        date, same = f"nullif({alias}.occurred, {NO_DATE})", f"{alias}.identity = {rule}.instance"
+    else_ = "TRUE" if unknown else "FALSE"
+    return SQL(
+        f"({rule}.data_since IS NULL OR coalesce({date} >= {rule}.data_since, {else_}))"
+        f" AND ({rule}.data_until IS NULL OR coalesce({date} <= {rule}.data_until, {else_}))"
+        f" AND ({rule}.labelled = 0 OR {alias}.labels & {rule}.labelled <> 0)"
+        f" AND ({rule}.instance IS NULL OR {same})"
+        f" AND ({rule}.authored IS NULL OR EXISTS (SELECT FROM person ap"
+        f" WHERE ap.author_key = {alias}.author AND ap.practitioner_key = {rule}.authored))"
+    )
+
+
+def excepted(actor, alias, patient):
+    """Labels do not hold against the author, nor, where the policy says so, against the attending doctor."""
+    author = SQL(f"{alias}.author IS NOT DISTINCT FROM %s::bigint", (actor.author,))
+    return author | attending(actor.person, patient) if policy().attendingSeesMasked else author

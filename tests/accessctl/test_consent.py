@@ -1,0 +1,155 @@
+"""A Consent as a resource: compiled by its own write, refused where it cannot be enforced, revoked at once."""
+
+import pytest
+
+from accessctl.rights import ConsentRule
+
+from .people import actor, consent, provision
+
+REFUSED = [
+    ("Consent.provision.action", {"action": [{"text": "x"}]}),
+    ("Consent.provision.class", {"class": [{"system": "http://hl7.org/fhir/resource-types", "code": "Observation"}]}),
+    ("Consent.provision.code", {"code": [{"text": "x"}]}),
+    ("Consent.provision.extension", {"extension": [{"url": "http://x", "valueString": "x"}]}),
+    ("Consent.provision.modifierExtension", {"modifierExtension": [{"url": "http://x", "valueString": "x"}]}),
+    ("Consent.provision.securityLabel[0]", {"securityLabel": [{"system": "http://x", "code": "R"}]}),
+    ("Consent.provision.purpose[0]", {"purpose": [{"system": "http://x", "code": "TREAT"}]}),
+    ("Consent.provision.actor[0].reference", {"actor": [actor("Device/1")]}),
+    ("Consent.provision.actor[0].reference", {"actor": [actor("https://elsewhere.org/Practitioner/1")]}),
+    ("Consent.provision.actor[0].role", {"actor": [{"role": {"text": "x"}, "reference": {"reference": "Group/1"}}]}),
+    ("Consent.provision.data[0].meaning",
+     {"data": [{"meaning": "related", "reference": {"reference": "Encounter/1"}}]}),
+    ("Consent.provision.data[0].meaning",
+     {"data": [{"meaning": "dependents", "reference": {"reference": "Encounter/1"}}]}),
+    ("Consent.provision.data[0].reference",
+     {"data": [{"meaning": "authoredby", "reference": {"reference": "Organization/1"}}]}),
+    ("Consent.provision.provision[0].provision[0]",
+     {"nested": [provision("deny", nested=[provision("permit")])]}),
+]  # fmt: skip
+ABOVE = [
+    ("Consent.policyRule", {"policyRule": {"text": "OPTIN"}}),
+    ("Consent.verification", {"verification": [{"verified": True}]}),
+    ("Consent.implicitRules", {"implicitRules": "http://example.org/rules"}),
+    ("Consent.modifierExtension", {"modifierExtension": [{"url": "http://x", "valueString": "x"}]}),
+]
+NEEDED = ("dateTime", "performer", "organization", "sourceAttachment", "policy", "provision", "patient")
+
+
+def refused_at(answer):
+    assert answer.status_code == 422, answer.content
+    return {place for issue in answer.tree["issue"] for place in issue.get("expression", ())}
+
+
+@pytest.mark.parametrize("place, more", REFUSED, ids=lambda v: v if isinstance(v, str) else "")
+def test_what_is_not_enforced_in_a_provision_is_refused(world, place, more):
+    assert place in refused_at(world.patient.post("Consent", consent(world.a, **more)))
+    assert not ConsentRule.objects.exists()
+
+
+@pytest.mark.parametrize("place, more", ABOVE, ids=[p for p, _ in ABOVE])
+def test_what_is_not_enforced_around_it_is_refused(world, place, more):
+    assert place in refused_at(world.patient.post("Consent", consent(world.a) | more))
+
+
+@pytest.mark.parametrize("key", NEEDED)
+def test_the_shape_of_pcf(world, key):
+    given = {k: v for k, v in consent(world.a).items() if k != key}
+    assert any(key.removesuffix("Attachment") in p for p in refused_at(world.system.post("Consent", given)))
+
+
+def test_without_effect(world):
+    """Of another scope, or not active: stored, said, no right."""
+    row = world.observation()
+    scope = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/consentscope", "code": "research"}]}
+    for more in ({"status": "inactive"}, {"status": "draft"}, {"scope": scope}):
+        told = world.patient.post("Consent", consent(world.a) | more, prefer="return=OperationOutcome")
+        assert told.status_code == 201, told.content
+        assert "no effect" in told.tree["issue"][0]["diagnostics"]
+        assert told.tree["issue"][0]["severity"] == "information"
+    assert world.doctor.get(f"Observation/{row}").status_code == 404
+    assert not ConsentRule.objects.exists()
+
+
+def test_grant_change_and_revocation_with_a_live_token(world):
+    """0 before the Consent, n after, 0 after its end, whichever way it ends. (domain rule 1)"""
+    row = world.observation()
+
+    def sees():
+        return world.doctor.get(f"Observation/{row}").status_code
+
+    assert sees() == 404
+    id = world.consents(to="Practitioner/dr-doctor")
+    assert sees() == 200
+    ended = consent(world.a, to="Practitioner/dr-doctor") | {"id": id, "status": "inactive"}
+    assert world.patient.put(f"Consent/{id}", ended).status_code == 200
+    assert sees() == 404
+    assert world.patient.put(f"Consent/{id}", ended | {"status": "active"}).status_code == 200
+    assert sees() == 200
+    to_another = consent(world.a, to="Practitioner/dr-stranger") | {"id": id}
+    assert world.patient.put(f"Consent/{id}", to_another).status_code == 200
+    assert sees() == 404 and world.stranger.get(f"Observation/{row}").status_code == 200
+    assert world.patient.delete(f"Consent/{id}").status_code == 204
+    assert world.stranger.get(f"Observation/{row}").status_code == 404
+    assert not ConsentRule.objects.exists()
+
+
+def test_one_resource_and_one_author(world):
+    named, other = world.observation(), world.observation()
+    deposited = world.observation(by=world.stranger)
+    instance = {"meaning": "instance", "reference": {"reference": f"Observation/{named}"}}
+    by_stranger = {"meaning": "authoredby", "reference": {"reference": "Practitioner/dr-stranger"}}
+    world.consents(to="Practitioner/dr-doctor", data=[instance, by_stranger])
+    found = {id: world.doctor.get(f"Observation/{id}").status_code for id in (named, other, deposited)}
+    assert found == {named: 200, other: 404, deposited: 200}
+
+
+def test_a_representative_consents_and_the_patient_takes_it_back(world):
+    row = world.observation()
+    id = world.consents(by=world.proxy)
+    assert world.doctor.get(f"Observation/{row}").status_code == 200
+    assert world.patient.delete(f"Consent/{id}").status_code == 204
+    assert world.doctor.get(f"Observation/{row}").status_code == 404
+
+
+def test_a_consent_of_a_transaction(world):
+    row = world.observation()
+    entry = {"resource": consent(world.a), "request": {"method": "POST", "url": "Consent"}}
+    done = world.patient.post("", {"resourceType": "Bundle", "type": "transaction", "entry": [entry]})
+    assert done.status_code == 200, done.content
+    assert world.doctor.get(f"Observation/{row}").status_code == 200
+
+
+def test_feeding_is_not_reading(world):
+    """A deposit without consent: 201 and nothing more; then not-found. (domain rule 27)"""
+    made = world.doctor.post("Observation", {**OBSERVATION, "subject": {"reference": f"Patient/{world.a}"}},
+                             prefer="return=representation")  # fmt: skip
+    assert (made.status_code, made.content) == (201, b"")
+    id = made.headers["Location"].split("/")[-3]
+    assert world.doctor.get(f"Observation/{id}").status_code == 404
+    assert world.patient.get(f"Observation/{id}").status_code == 200
+    world.consents()
+    assert world.doctor.get(f"Observation/{id}").status_code == 200
+
+
+def test_the_author_sees_what_the_patient_masks(world):
+    """Masking spares who deposited it (R1111-49); only the author deletes."""
+    world.consents()
+    id = world.observation(by=world.doctor)
+    masked = {"resourceType": "Parameters", "parameter": [{"name": "meta", "valueMeta": {"security": [MASK]}}]}
+    assert world.patient.post(f"Observation/{id}/$meta-add", masked).status_code == 200
+    assert world.doctor.get(f"Observation/{id}").status_code == 200
+    assert world.stranger.get(f"Observation/{id}").status_code == 404
+    assert world.stranger.get(f"Observation/{id}/_history/1").status_code == 404
+    assert world.patient.post(f"Observation/{id}/$meta-delete", masked).status_code == 200
+    assert world.stranger.get(f"Observation/{id}").status_code == 200
+    assert world.stranger.delete(f"Observation/{id}").status_code == 204
+    assert world.patient.get(f"Observation/{id}").status_code == 200
+    assert world.doctor.delete(f"Observation/{id}").status_code == 204
+    assert world.patient.get(f"Observation/{id}").status_code == 410
+
+
+OBSERVATION = {"resourceType": "Observation", "status": "final", "code": {"text": "weight"}}
+MASK = {
+    "system": "https://mos.esante.gouv.fr/NOS/TRE_A07-StatutVisibiliteDocument/FHIR/TRE-A07-StatutVisibiliteDocument",
+    "code": "MASQUE_PS",
+}
