@@ -30,7 +30,8 @@ OPTIONS = {  # of PostgreSQL while it takes the rows in
     "wal_level": "minimal",
     "max_wal_senders": "0",
 }
-TABLES = ("resource", "version", "compartment", "token", "reference", "date", "string", "uri", "quantity", "composite")
+TABLES = ("resource", "version", "compartment", "token", "reference", "date", "string", "uri", "quantity", "composite",
+          "fulltext", "position")  # fmt: skip
 NEEDED = {"resource_pkey", "resource_identity_key"}  # kept while rows come: what is shared is looked for
 SHARED = key("benchmarks", "shared")
 
@@ -50,8 +51,7 @@ def grow(folder, people, processes, say):
             fill(todo, processes, say)
         with psycopg.connect(folder.url(OWNER), autocommit=True) as owner:
             make_indexes(owner, say)
-            if todo:
-                owner.execute("VACUUM (ANALYZE)")
+            owner.execute("VACUUM (ANALYZE)")
             found = owner.execute("SELECT count(*), coalesce(sum(resources), 0) FROM scale_made").fetchone()
         with psycopg.connect(folder.url(SUPERUSER), autocommit=True) as owner:
             owner.execute("CHECKPOINT")

@@ -26,7 +26,7 @@ SAMPLES = 40  # different values of a shape
 PASSES = 4  # over them, warm
 COLD = 16  # of them, after PostgreSQL and the page cache have forgotten everything
 CHECKED = 2
-ENOUGH = 12.0  # seconds of warm measuring of one shape
+ENOUGH = 6.0  # seconds of warm measuring of one shape
 OVER_HTTP = (
     "a patient's Observations",
     "a patient's Observations of a code, newest 50",
