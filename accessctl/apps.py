@@ -8,7 +8,7 @@ class AccessConfig(AppConfig):
     def ready(self):
         from django.db.models.signals import post_migrate
 
-        from . import consent, guard, labels, matrix, sources  # noqa: F401  (they register themselves)
+        from . import consent, emergency, guard, labels, matrix, sources  # noqa: F401  (they register themselves)
 
         sources.load()
         post_migrate.connect(matrix.migrated, sender=self)
