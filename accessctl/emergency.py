@@ -70,10 +70,13 @@ def break_glass(interaction, access):
 def end_break_glass(interaction, access):
     """End the actor's openings, of one patient or of all; alike whether there were any."""
     person = professional(access)
-    named = local(given(interaction.body).get("patient", ""))
+    asked = given(interaction.body).get("patient")
+    named = local(asked) if asked is not None else None
+    if asked is not None and (named is None or named[0] != "Patient"):
+        raise errors.InvalidValue("patient", asked, "expected Patient/[id]")
     ended = execute(
-        "UPDATE opening SET until = now() WHERE person_id = %s AND until > now() AND (%s::bigint IS NULL OR patient = %s)"
-        " RETURNING patient",
+        "UPDATE opening SET until = now() WHERE person_id = %s AND until > now()"
+        " AND (%s::bigint IS NULL OR patient = %s) RETURNING patient",
         (person.user, *(2 * (identity(*named) if named else None,))),
     )
     issue = errors.Issue("information", "informational", "What this professional had opened is closed.")
