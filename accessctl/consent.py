@@ -16,8 +16,10 @@ from records.database import execute, insert
 from records.errors import Invalid, Issue
 from records.fhirpath.times import interval
 from records.keys import identity
+from records.resources.intake import BUSINESS
 from records.resources.references import local
 from records.resources.rules import before_write
+from records.resources.validation import check
 from records.signals import resources_written
 
 from .labels import CONFIDENTIALITY, COVERED, DENIED, SENSITIVE, SENSITIVITY
@@ -86,6 +88,8 @@ def has_effect(resource):
 @before_write("Consent")
 def enforceable(resource):
     """Nothing of an active privacy Consent is ignored; any other is kept without effect."""
+    if any(i.severity in ("error", "fatal") and i.code not in BUSINESS for i in check(resource, "Consent")):
+        return  # what is no Consent at all is refused for that
     if not is_privacy(resource):
         yield Issue("information", "informational", "Of this scope a Consent is stored and has no effect on access.",
                     "Consent.scope")  # fmt: skip

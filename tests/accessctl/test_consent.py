@@ -57,6 +57,23 @@ def test_the_shape_of_pcf(world, key):
     assert any(key.removesuffix("Attachment") in p for p in refused_at(world.system.post("Consent", given)))
 
 
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"scope": "x"},
+        {"scope": {"coding": ["x"]}},
+        {"policy": ["x"]},
+        {"provision": {"type": "permit", "actor": ["x"]}},
+        {"provision": {"type": "permit", "period": {"start": 5}}},
+        {"provision": {"type": "permit", "data": [5]}},
+        {"provision": {"type": "permit", "provision": [5]}},
+    ],
+    ids=str,
+)
+def test_what_is_no_consent_at_all(world, broken):
+    assert world.patient.post("Consent", consent(world.a) | broken).status_code == 400
+
+
 def test_without_effect(world):
     """Of another scope, or not active: stored, said, no right."""
     row = world.observation()

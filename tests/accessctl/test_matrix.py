@@ -17,7 +17,7 @@ def opens(profession, category, type="DocumentReference"):
     actor = Actor("app", "x", (), person=Person(1, "professional", profession))
     predicate, _ = source.habilitation(actor, "read", type, "r", "pk")
     return execute(
-        f"SELECT {predicate.text} FROM (SELECT 1::bigint AS patient, %s::int2 AS category) r",
+        f"SELECT {predicate.text} FROM (SELECT 1::bigint AS patient, %s::int2 AS category, 1 AS type) r",
         (*predicate.params, category),
     )[0][0]
 
