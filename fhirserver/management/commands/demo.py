@@ -10,16 +10,21 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 from django.core.management.base import BaseCommand, CommandError
 
+from accessctl.people import AttendingDoctor, Block, Person, Proxy
 from fhirserver.embedded.folder import Folder, FolderError, write_private
 from fhirserver.embedded.reach import add_data_argument, reach
 from fhirserver.system import execute
+from records import search
+from records.access import Everything
 from records.errors import FHIRError
-from records.interactions.interaction import Interaction
+from records.interactions.interaction import Conditions, Interaction
+from records.keys import identity
 from records.population import people
 
 PEOPLE = 40
 SEED = 1
 EVERY = 2.0  # seconds between two progress lines
+SAID = "urn:fhirserver:demo|consent"  # identifier of the patient's consent
 MARK = "demo"  # the group of the demo logins: it exists once all the people do
 
 
@@ -36,12 +41,14 @@ class Command(BaseCommand):
         try:
             with reach(data, holder="demo", create=True), demo_environment():
                 if Group.objects.filter(name=MARK).exists() and logins.exists():
+                    behind_logins()
                     self.stdout.write("The demo people are here already.")
                     return
                 written = self.population()
                 passwords = {login: self.account(login, given, family) for login, given, family in accounts()}
                 Folder.at(data).create()
                 write_private(logins, json.dumps(passwords, indent=1) + "\n")
+                behind_logins()
                 mark(passwords)
         except (FolderError, FHIRError) as error:
             raise CommandError(str(error)) from error
@@ -70,14 +77,19 @@ class Command(BaseCommand):
         return password
 
 
-def accounts():
-    """(login, given name, family name): the patient and her doctor are those of the first adult woman."""
+def cast():
+    """The patient, her doctor and another one: those of the first adult woman."""
     persons = [named(bundle) for bundle in people(PEOPLE, SEED, method="PUT")]
     at = next(
         n for n, (patient, _) in enumerate(persons) if patient["gender"] == "female" and patient["birthDate"] < "2000"
     )
     patient, doctor = persons[at]
-    another = next(d for p, d in persons if d["identifier"] != doctor["identifier"])
+    return patient, doctor, next(d for p, d in persons if d["identifier"] != doctor["identifier"])
+
+
+def accounts():
+    """(login, given name, family name)."""
+    patient, doctor, another = cast()
     family = patient["name"][0]["family"]
     yield "patient", *of(patient)
     yield "proxy", "Solène", family
@@ -98,6 +110,76 @@ def named(bundle):
 def of(resource):
     name = resource["name"][0]
     return name["given"][0], name["family"]
+
+
+def behind_logins():
+    """The person behind each login: the doctor attends the patient, who consents to him and blocks the other doctor."""
+    if Person.objects.filter(user__username="administrator").exists():
+        return
+    patient, doctor, another = (found(resource) for resource in cast())
+    person("patient", "patient", patient=patient)
+    proxy = person("proxy", "patient")
+    attending = person("doctor", "professional", profession="10", practitioner=doctor)
+    blocked = person("doctor2", "professional", profession="10", practitioner=another)
+    person("emergency", "professional", profession="10", regulator=True)
+    record = identity("Patient", patient)
+    Proxy.objects.get_or_create(patient=record, person=proxy, defaults={"kind": "mandated"})
+    AttendingDoctor.objects.get_or_create(patient=record, person=attending)
+    Block.objects.get_or_create(patient=record, person=blocked)
+    execute(
+        Interaction(
+            "create", "type", "Consent", method="POST", body=consent(patient, doctor),
+            conditions=Conditions(if_none_exist=f"identifier={SAID}"),
+        )
+    )  # fmt: skip
+    person("dpo", "staff")
+    person("administrator", "staff")
+
+
+def person(login, kind, **named):
+    user = get_user_model().objects.get(username=login)
+    return Person.objects.update_or_create(user=user, defaults={"kind": kind, **named})[0]
+
+
+def found(resource):
+    """The id under which one of the population was written."""
+    each = resource["identifier"][0]
+    matches = search.select(
+        resource["resourceType"], [("identifier", f"{each['system']}|{each['value']}")], Everything(), 1
+    )
+    return matches[0].id
+
+
+def consent(patient, doctor):
+    """The patient permits her doctor everything but what is labelled as restricted. (IHE PCF, basic)"""
+    return {
+        "resourceType": "Consent",
+        "identifier": [dict(zip(("system", "value"), SAID.split("|"), strict=True))],
+        "status": "active",
+        "scope": {
+            "coding": [{"system": "http://terminology.hl7.org/CodeSystem/consentscope", "code": "patient-privacy"}]
+        },
+        "category": [{"coding": [{"system": "http://loinc.org", "code": "59284-0"}]}],
+        "patient": {"reference": f"Patient/{patient}"},
+        "dateTime": "2026-01-01",
+        "performer": [{"reference": f"Patient/{patient}"}],
+        "organization": [{"display": "Mon espace santé"}],
+        "sourceAttachment": {"title": "Said in the demonstration"},
+        "policy": [{"uri": "https://profiles.ihe.net/ITI/PCF/Policy-basic-normal"}],
+        "provision": {
+            "type": "permit",
+            "actor": [
+                {
+                    "role": {
+                        "coding": [
+                            {"system": "http://terminology.hl7.org/CodeSystem/v3-ParticipationType", "code": "IRCP"}
+                        ]
+                    },
+                    "reference": {"reference": f"Practitioner/{doctor}"},
+                }
+            ],
+        },
+    }
 
 
 def mark(logins):
