@@ -82,12 +82,13 @@ def rows_in(cursor, tables):
 
 @pytest.fixture
 def database(django_db_setup, django_db_blocker):
-    """A clean database; what the test commits is seen by every process, and swept by the next test."""
+    """A clean database; what the test commits is seen by every process, and swept after it."""
     from django.db import connections
 
     with django_db_blocker.unblock():
-        sweep()
+        sweep()  # also what a process of an earlier test has written since
         yield
+        sweep()  # for the tests that only look, in transactions of their own
         connections.close_all()
 
 

@@ -2,7 +2,6 @@
 
 import datetime
 import re
-import time
 from collections import Counter
 from decimal import Decimal
 from itertools import islice
@@ -90,13 +89,6 @@ def test_sizes_and_types():
         "Patient", "Practitioner", "Organization", "AllergyIntolerance", "MedicationStatement", "Observation",
         "ImagingStudy", "Condition", "Encounter", "Immunization", "DocumentReference", "DiagnosticReport",
     } == set(types)  # fmt: skip
-
-
-def test_it_is_quick():
-    began, count = time.perf_counter(), 0
-    for bundle in people(40, seed=1):
-        count += len(bundle["entry"])
-    assert count / (time.perf_counter() - began) > 3000
 
 
 def test_ages_follow_a_pyramid():
