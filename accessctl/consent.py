@@ -2,7 +2,8 @@
 
 Basic and intermediate: a provision, exceptions one level deep, grantees, purposes, periods, dates of the data, single
 resources, authorship; and labels. An ignored denial would be a breach, so nothing of an active privacy Consent is
-ignored. A Consent of another scope, or not active, is kept and has no effect.
+ignored: one that cannot be enforced whole is refused, or, without FHIRSERVER_STRICT_CONSENT, denies everybody. A
+Consent of another scope, or not active, is kept and has no effect.
 """
 
 from collections.abc import Iterable
@@ -10,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import product
 
+from django.conf import settings
 from django.dispatch import receiver
 
 from records.database import execute, insert
@@ -99,7 +101,11 @@ def enforceable(resource):
     else:
         faults = []
         understood(resource, faults)
-        yield from faults
+        if settings.FHIRSERVER_STRICT_CONSENT:
+            yield from faults
+        elif faults:
+            yield Issue("warning", "business-rule", CLOSES, "Consent.provision")
+            yield from (replace(fault, severity="warning") for fault in faults)
 
 
 def understood(resource, faults):
@@ -261,6 +267,10 @@ def patient_of(resource):
 
 # from provisions to rules
 
+# What cannot be enforced whole is never enforced in part: nobody but the patient gets in by or beside it.
+CLOSED = Provision(permit=False)
+CLOSES = "Not all of this Consent can be enforced here: while it is active it denies everybody but the patient."
+
 
 def rules(root) -> Iterable[tuple]:
     """Rows without (consent, patient): the provision, then its exceptions, each with what it does not say inherited."""
@@ -329,12 +339,13 @@ def consents_were_written(batch, **_):
     if not written:
         return
     execute("DELETE FROM consent_rule WHERE consent = ANY(%s)", ([d.pk for d in written],))
-    rows, faults = [], []
+    rows = []
     for d in written:
         if d.resource is not None and has_effect(d.resource):
+            faults = []
             root = understood(d.resource, faults)
-            if not faults:
-                rows += [(d.pk, patient_of(d.resource), *rule) for rule in rules(root)]
-    if faults:
-        raise Invalid(issues=faults)
+            if faults and settings.FHIRSERVER_STRICT_CONSENT:
+                raise Invalid(issues=faults)
+            if patient_of(d.resource) is not None:
+                rows += [(d.pk, patient_of(d.resource), *rule) for rule in rules(CLOSED if faults else root)]
     insert("consent_rule", COLUMNS, TYPES, rows)

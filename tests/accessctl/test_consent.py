@@ -35,6 +35,28 @@ ABOVE = [
 NEEDED = ("dateTime", "performer", "organization", "sourceAttachment", "policy", "provision", "patient")
 
 
+@pytest.fixture(autouse=True)
+def strict(settings):
+    settings.FHIRSERVER_STRICT_CONSENT = True
+
+
+def test_unless_strict_what_cannot_be_enforced_closes_the_record(world, settings):
+    """Never enforced in part: nobody gets in by it or beside it, until it is replaced."""
+    settings.FHIRSERVER_STRICT_CONSENT = False
+    assert world.patient.post("Consent", consent(world.a)).status_code == 201
+    assert world.doctor.get(f"Patient/{world.a}").status_code == 200
+    half = consent(world.a, action=[{"text": "x"}])
+    made = world.patient.post("Consent", half, prefer="return=OperationOutcome")
+    assert made.status_code == 201, made.content
+    said = {(i["severity"], *i.get("expression", ())) for i in made.tree["issue"]}
+    assert ("warning", "Consent.provision.action") in said
+    assert world.doctor.get(f"Patient/{world.a}").status_code == 404
+    assert world.patient.get(f"Patient/{world.a}").status_code == 200
+    id = made.headers["Location"].split("/Consent/")[1].split("/")[0]
+    assert world.patient.put(f"Consent/{id}", {**half, "id": id, "status": "inactive"}).status_code == 200
+    assert world.doctor.get(f"Patient/{world.a}").status_code == 200
+
+
 def refused_at(answer):
     assert answer.status_code == 422, answer.content
     return {place for issue in answer.tree["issue"] for place in issue.get("expression", ())}

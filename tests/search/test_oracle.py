@@ -34,8 +34,7 @@ def examples(rows):
     for path in sorted(DATA.glob("*.ndjson.gz")):
         with gzip.open(path, "rt") as lines:
             chosen = [json.loads(line) for _, line in zip(range(EACH), lines, strict=False)]
-        if chosen[0]["resourceType"] != "Consent":  # R4's own examples are not of the kind that takes effect here
-            found[chosen[0]["resourceType"]] = list({r["id"]: r for r in chosen}.values())
+        found[chosen[0]["resourceType"]] = list({r["id"]: r for r in chosen}.values())
     put(*(r for resources in found.values() for r in resources))
     return found
 
