@@ -43,7 +43,7 @@ SETTINGS = {
     "FHIRSERVER_LOCK_TIMEOUT": ("5000", "longest wait for a lock on a resource, in milliseconds; then 503"),
     "FHIRSERVER_CATCH_UP_MS": ("1000", "time a search may spend on indexing what it depends on, in milliseconds"),
     "FHIRSERVER_REQUIRE_SUBJECT": ("false", "refuse an Observation without subject"),
-    "FHIRSERVER_STRICT_CONSENT": ("false", "refuse a privacy Consent not enforceable whole; false: it closes the record"),
+    "FHIRSERVER_STRICT_CONSENT": ("false", "refuse a Consent not enforceable whole; false: it closes the record"),
     "FHIRSERVER_REFERENTIAL_INTEGRITY": ("false", "refuse references to resources that are not here"),
     "FHIRSERVER_LOG_LEVEL": ("INFO", "DEBUG, INFO, WARNING or ERROR"),
 }
