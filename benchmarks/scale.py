@@ -28,6 +28,7 @@ def command(commands):
 
 def main(options):
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "fhirserver.settings")
+    os.environ.setdefault("FHIRSERVER_STATEMENT_TIMEOUT", "600000")  # what takes long is to be seen, not cut short
     import django
 
     django.setup()
@@ -36,20 +37,28 @@ def main(options):
     from . import making, timing
 
     folder = Folder.at(options.data)
+    where = options.json or Path("bench-results") / time.strftime("scale-%Y%m%dT%H%M%S.json")
     with folder.lock("scale"):
         if options.people:
             people, resources = making.grow(folder, options.people, options.processes, say)
             say(f"{people:,} people, {resources:,} resources")
         if options.shapes:
             result, known = timing.measure(folder, say, options.only, chilled=not options.warm)
+            written(result, where)
     if options.shapes:
         if not options.only:
             result["http"] = timing.over_http(folder, known)  # the server holds the folder itself
-        where = options.json or Path("bench-results") / time.strftime("scale-%Y%m%dT%H%M%S.json")
-        where.parent.mkdir(parents=True, exist_ok=True)
-        where.write_text(json.dumps(result, indent=1))
+            written(result, where)
+        with folder.lock("scale"):
+            result["compared"] = timing.compare(folder, say, options.only)
+            written(result, where)
         say(f"written to {where}")
     return 0
+
+
+def written(result, where):
+    where.parent.mkdir(parents=True, exist_ok=True)
+    where.write_text(json.dumps(result, indent=1))
 
 
 def say(line):

@@ -231,13 +231,13 @@ def identifier(random, known):
     return Case(f"Patient?identifier={one['system']}|{one['value']}", lambda r, _: nir(r)["value"] == one["value"])
 
 
-@shape("Patients by the start of a name", "order")
+@shape("Patients by the start of a name")
 def name_prefix(random, known):
     start = random.choice([n for n in names(random.choice(known.patients)) if len(n) > 3])[:3].strip()
     return Case(f"Patient?name={start}", lambda r, _: any(n.startswith(start) for n in names(r)))
 
 
-@shape("Patients by family and given name", None)
+@shape("Patients by family and given name")
 def name_exact(random, known):
     name = random.choice(known.patients)["name"][0]
     family, given = name["family"], name["given"][0]
@@ -247,13 +247,13 @@ def name_exact(random, known):
     )
 
 
-@shape("Patients by a part of the name", None)
+@shape("Patients by a part of the name")
 def name_contains(random, known):
     part = fold(random.choice(known.patients)["name"][0]["family"])[1:5]
     return Case(f"Patient?family:contains={part}", lambda r, _: any(part in f for f in families(r)))
 
 
-@shape("Patients born in a month", None)
+@shape("Patients born in a month")
 def born(random, known):
     low = date(random.randrange(1950, 2020), random.randrange(1, 12), 1)
     high = low.replace(month=low.month + 1)
@@ -263,7 +263,7 @@ def born(random, known):
     )
 
 
-@shape("Patients by family name and birth date (two keys)", None)
+@shape("Patients by family name and birth date (two keys)")
 def sorted_people(random, known):
     sex = random.choice(("male", "female"))
     return Case(
@@ -273,12 +273,12 @@ def sorted_people(random, known):
     )
 
 
-@shape("_has: Patients with a frequent code", None)
+@shape("_has: Patients with a frequent code")
 def has_frequent(random, known):
     return has(random.choice(FREQUENT))
 
 
-@shape("_has: Patients with a rare code", None)
+@shape("_has: Patients with a rare code")
 def has_rare(random, known):
     return has(random.choice(RARE))
 
@@ -344,7 +344,7 @@ def nothing(random, known):
     return Case(f"Observation?code={LOINC}|{code}", lambda r, _: False)
 
 
-@shape("a blood pressure above a bound (composite)", None)
+@shape("a blood pressure above a bound (composite)")
 def composite(random, known):
     bound = random.randrange(150, 165)
     return Case(
@@ -356,13 +356,13 @@ def composite(random, known):
     )
 
 
-@shape("count of a frequent code", None)
+@shape("count of a frequent code")
 def count_code(random, known):
     code = random.choice(FREQUENT)
     return Case(f"Observation?code={code}&_summary=count", lambda r, _: code in codes(r), count=True)
 
 
-@shape("a code by value and date (two keys)", None)
+@shape("a code by value and date (two keys)")
 def two_keys(random, known):
     code = random.choice(MIDDLING)
     return Case(
@@ -372,7 +372,7 @@ def two_keys(random, known):
     )
 
 
-@shape("chain: a code by the patient's name", None)
+@shape("chain: a code by the patient's name")
 def chain_name(random, known):
     start, code = fold(random.choice(known.patients)["name"][0]["family"])[:5], random.choice(FREQUENT)
     return Case(
@@ -382,7 +382,7 @@ def chain_name(random, known):
     )
 
 
-@shape("chain without a code: Observations by the patient's name", None)
+@shape("chain without a code: Observations by the patient's name")
 def chain_alone(random, known):
     start = fold(random.choice(known.patients)["name"][0]["family"])[:5]
     return Case(
@@ -442,7 +442,7 @@ def last_written(random, known):
     return Case("Observation?_sort=-_lastUpdated", lambda r, _: True, lambda r, pk: (-updated(r), -pk))
 
 
-@shape("Observations in a range of values, newest first", None)
+@shape("Observations in a range of values, newest first")
 def values_newest(random, known):
     low = Decimal(random.randrange(60, 120))
     return Case(

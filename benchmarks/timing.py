@@ -133,24 +133,29 @@ def figures(seconds, rows):
 
 
 def warm(shape, found):
-    """Figures of a shape whose pages are in memory: all samples once before the clock runs."""
+    """Figures of a shape whose pages are in memory: all samples once before the clock runs.
+
+    Of a sample the quickest pass counts, as other work on the machine only adds; `every_p95_ms` is over all passes.
+    """
     cases = [(case, start_of(case)) for case in drawn(shape, found, SAMPLES, "warm")]
     began = time.monotonic()
     for case in cases:
         timed(*case)
         if time.monotonic() - began > ENOUGH:
             break
-    seconds, rows, slowest = [], [], (0, None)
+    every, rows, best = [], [], {}
     began = time.monotonic()
     for _ in range(PASSES):
         for case, after in cases:
             taken, count = timed(case, after)
-            seconds.append(taken)
+            every.append(taken)
             rows.append(count)
-            slowest = max(slowest, (taken, case.query))
-            if time.monotonic() - began > ENOUGH and len(seconds) >= SAMPLES // 2:
-                return figures(seconds, rows) | {"slowest": slowest[1]}
-    return figures(seconds, rows) | {"slowest": slowest[1]}
+            best[case.query] = min(taken, best.get(case.query, taken))
+        if time.monotonic() - began > ENOUGH:
+            break
+    slowest = max(best, key=best.get)
+    raw = figures(every, rows)
+    return raw | figures(best.values(), rows) | {"every_p95_ms": raw["p95_ms"], "slowest": slowest}
 
 
 def cold(shape, found, restart):
@@ -216,7 +221,7 @@ def disk(connection):
 # all of it
 
 
-def measure(folder, say, names=None, http=True, chilled=True):
+def measure(folder, say, names=None, chilled=True):
     """Every shape on the folder as it is; plain data."""
     chosen = [shape for name, shape in SHAPES.items() if not names or any(n in name for n in names)]
     postgres = Postgres(folder, say=say).start()
@@ -236,11 +241,7 @@ def measure(folder, say, names=None, http=True, chilled=True):
                 types = dict(
                     connection.execute("SELECT type, count(*) FROM resource GROUP BY 1 ORDER BY 2 DESC").fetchall()
                 )
-                say(f"{resources:,} resources, {found.people:,} people; comparing with a scan")
-                cases = [case for shape in chosen for case in drawn(shape, found, CHECKED, "check")]
-                began = time.monotonic()
-                hits = check(cases, connection)
-                say(f"{len(cases)} searches are right, {hits:,} hits, {time.monotonic() - began:.0f} s")
+                say(f"{resources:,} resources, {found.people:,} people")
                 sizes = disk(connection)
             measured = {}
             for shape in chosen:
@@ -259,10 +260,25 @@ def measure(folder, say, names=None, http=True, chilled=True):
         "resources": resources,
         "people": found.people,
         "types": types,
-        "checked": len(cases),
         "shapes": measured,
         "disk": sizes,
     }, found
+
+
+def compare(folder, say, names=None):
+    """Some samples of every shape against a sequential scan; plain data."""
+    chosen = [shape for name, shape in SHAPES.items() if not names or any(n in name for n in names)]
+    try:
+        with Postgres(folder, say=say), connected(environment(folder.path)):
+            found = known()
+            cases = [case for shape in chosen for case in drawn(shape, found, CHECKED, "check")]
+            began = time.monotonic()
+            with psycopg.connect(folder.url(OWNER), autocommit=True) as connection:
+                hits = check(cases, connection)
+            say(f"{len(cases)} searches are right, {hits:,} hits, {time.monotonic() - began:.0f} s")
+    finally:
+        pool.reset()
+    return {"searches": len(cases), "hits": hits}
 
 
 def line(name, said):
