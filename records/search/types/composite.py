@@ -47,7 +47,10 @@ class Composite(IndexRow):
 
     class Meta:
         db_table = "composite"
-        indexes = [models.Index(fields=["key", "low", "resource"], name="composite_low")]
+        indexes = [
+            models.Index(fields=["key", "low", "resource"], name="composite_low"),
+            models.Index(fields=["key", "high"], name="composite_high", condition=models.Q(high__gt=models.F("low"))),
+        ]
 
 
 class Component:
@@ -208,14 +211,23 @@ def in_span(part, text, n):
         prefix, a, b = date.limits(part.param, text)
         return condition(prefix, a, b, low, high)
     if part.kind == "number":
-        return condition(*quantity.number(part.param, unescape(text)), low, high)
+        return of_number(*quantity.number(part.param, unescape(text)), n)
     parts = [unescape(p) for p in split(text, "|")]
     if len(parts) not in (1, 3):
         raise invalid(part.param, text, "expected number or number|system|code")
     prefix, a, b = quantity.number(part.param, parts[0])
     if len(parts) == 1 or not parts[2]:
-        return condition(prefix, a, b, low, high)
+        return of_number(prefix, a, b, n)
     asked = TYPES["quantity"].asked(_Bare, parts, a, b)
     return any_of(
         SQL("i.unit = %s", (unit,)) & condition(prefix, a, b, "i.unit_low", "i.unit_high") for unit, a, b in asked
     )
+
+
+def of_number(prefix, a, b, n):
+    """The condition, with the bound on `low` that follows where it is also `high`, and serves the index."""
+    if n:
+        return condition(prefix, a, b, "i.low2", "i.high2")
+    wanted = condition(prefix, a, b)
+    edge = {"gt": (">", b), "ge": (">=", a), "ap": (">=", a)}.get(prefix)
+    return wanted & SQL(f"i.low {edge[0]} %s OR i.high > i.low", (edge[1],)) if edge else wanted
