@@ -25,7 +25,7 @@ def _counted(step):
     """fhirpathpy's step, within the budget of the evaluation if it has one."""
 
     def counted(ctx, data, node):
-        left = ctx["left"]
+        left = ctx.get("left")  # who evaluates with the package itself gives none
         if left is not None:
             left[0] -= 1
             if left[0] < 0:

@@ -10,6 +10,7 @@ from records.indexing import jobs
 from records.indexing.index import TABLES
 from records.search import parse, results, run
 from records.sql import SQL
+from tests.conftest import sweep
 from tests.search.conftest import put, undone
 
 from .resources import criteria, populations, sorts
@@ -33,6 +34,7 @@ def law(*strategies):
                     function(population, *queries)
 
             with django_db_blocker.unblock():
+                sweep()
                 holds()
 
         test.__name__, test.__doc__ = function.__name__, function.__doc__
