@@ -1,11 +1,12 @@
 """Few or many: begin from the rows that a criterion leads to, or walk all in the order of the answer.
 
 How many rows have a value above a bound, or are reached by a chain, no statistics know. So the statement looks: when
-no more than FEW index rows lead on, it begins from those; else it walks, and meets the first page soon, as more than
-FEW match. Each row met is judged by every criterion, whichever way it came.
+few index rows lead on, it begins from those; else it walks, and meets the first page soon, as many match. Each row met
+is judged by every criterion, whichever way it came.
 """
 
 from functools import lru_cache
+from typing import NamedTuple
 
 from records.fhirpath import plain
 from records.fhirpath.syntax import NotSimple
@@ -14,45 +15,61 @@ from records.sql import SQL, all_of
 from .query import Chain, Criterion, Has
 from .types import Any, Match
 
-FEW = 2000
+FEW = 5000
+FEW_DATED = 20_000  # of rows that carry their clinical date: to put them in order, no other row is looked at
 NARROW = ("string", "uri", "composite", "quantity", "date", "reference", "token")  # the tables, narrow first
 
 
+class Lead(NamedTuple):
+    """SELECT resource of what a criterion leads to, `dated`: and occurred; the lower the rank the fewer."""
+
+    rank: int
+    rows: SQL
+    dated: bool = False
+
+
 def beginning(found):
-    """SELECT resource of the criterion, of these (node, match) pairs, that is likely to lead to the fewest rows."""
-    ways = [(rank, rows) for rank, rows in (_lead(pair, found) for pair in found) if rows]
-    return min(ways, key=lambda way: way[0])[1] if ways else None
+    """The Lead of the criterion, of these (node, match) pairs, that is likely to lead to the fewest rows, or None."""
+    leads = [lead for lead in (_lead(pair, found) for pair in found) if lead]
+    return min(leads, key=lambda lead: lead.rank, default=None)
 
 
-def seeking(begun, walk, way):
+def seeking(lead, walk, way):
     """WITH of the rows that lead on, and FROM item d(occurred, resource) joined to resource r: them, or the walk.
 
     OFFSET 0: a row is judged when the order has come to it, not before; r is looked up, not joined otherwise.
     """
-    few = SQL(f"WITH few AS MATERIALIZED (SELECT resource FROM ({begun.text}) b LIMIT {FEW + 1}) ", begun.params)
+    most = FEW_DATED if lead.dated else FEW
+    few = SQL(f"WITH few AS MATERIALIZED (SELECT * FROM ({lead.rows.text}) b LIMIT {most + 1}) ", lead.rows.params)
     many, by = "(SELECT count(*) FROM few)", f"ORDER BY occurred {way}, resource {way}"
+    if lead.dated:
+        begun = f"SELECT DISTINCT f.occurred, f.resource FROM few f WHERE {many} <= {most}"
+    else:
+        begun = (
+            "SELECT c.occurred, c.pk AS resource FROM (SELECT DISTINCT resource FROM few) f"
+            f" JOIN resource c ON c.pk = f.resource WHERE {many} <= {most}"
+        )
     text = (
-        "((SELECT c.occurred, c.pk AS resource FROM (SELECT DISTINCT resource FROM few) f"
-        f" JOIN resource c ON c.pk = f.resource WHERE {many} <= {FEW} {by} OFFSET 0)"
-        f" UNION ALL (SELECT d.occurred, d.resource FROM {walk.text} WHERE {many} > {FEW} {by})) d"
+        f"(({begun} {by} OFFSET 0)"
+        f" UNION ALL (SELECT d.occurred, d.resource FROM {walk.text} WHERE {many} > {most} {by})) d"
         " CROSS JOIN LATERAL (SELECT * FROM resource c WHERE c.pk = d.resource OFFSET 0) r"
     )
     return few, SQL(text, walk.params)
 
 
 def _lead(pair, found):
-    """(rank, SELECT resource) of a criterion; nothing to begin from is None."""
+    """The Lead of a criterion; None when it gives nothing to begin from."""
     node, match = pair
-    if isinstance(node, Criterion):
-        if node.modifier == "missing":
-            return None, None
-        if isinstance(match, Match) and _single(node.param):
-            same = [m for n, m in found if isinstance(n, Criterion) and n.param is node.param and isinstance(m, Match)]
-            match = Match(match.table, all_of(m.where for m in same if m.table == match.table))
-        rows = _rows(match)
-        table = match.table if isinstance(match, Match) else "token"
-        return NARROW.index(table) if table in NARROW else 0, rows
-    return len(NARROW) + isinstance(node, Has), _reached(node)
+    if not isinstance(node, Criterion):
+        rows = _reached(node, dated=isinstance(node, Chain))
+        return rows and Lead(len(NARROW) + isinstance(node, Has), rows, isinstance(node, Chain))
+    if node.modifier == "missing":
+        return None
+    if isinstance(match, Match) and _single(node.param):
+        same = [m for n, m in found if isinstance(n, Criterion) and n.param is node.param and isinstance(m, Match)]
+        match = Match(match.table, all_of(m.where for m in same if m.table == match.table))
+    rows, table = _rows(match), match.table if isinstance(match, Match) else "token"
+    return rows and Lead(NARROW.index(table) if table in NARROW else 0, rows)
 
 
 def _rows(match):
@@ -64,7 +81,7 @@ def _rows(match):
     return None
 
 
-def _reached(node):
+def _reached(node, dated=False):
     """Rows from which a chain leads to what is looked for, or that it leads to by _has."""
     from .conditions import matched
 
@@ -83,8 +100,8 @@ def _reached(node):
                 return None
             rows = _union(parts)
             text = (
-                f"SELECT i.resource FROM ({rows.text}) h JOIN resource t ON t.pk = h.resource"
-                " JOIN reference i ON i.target = t.identity AND i.param = %s"
+                f"SELECT i.resource{', i.occurred' if dated else ''} FROM ({rows.text}) h"
+                " JOIN resource t ON t.pk = h.resource JOIN reference i ON i.target = t.identity AND i.param = %s"
             )
             return SQL(text, (*rows.params, param.key))
     return None
