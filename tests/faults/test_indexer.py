@@ -139,7 +139,7 @@ def test_F24_the_worker_hears_messages_again_after_redis_came_back(queued, broke
         time.sleep(0.2)
         return any(c.raddr and c.raddr.port == broker.port for c in worker.net_connections())
 
-    eventually(heard, 20)
+    eventually(heard, 80)
     queued.drained()
 
 
@@ -151,7 +151,7 @@ def test_F29_messages_that_come_twice_or_tell_of_nothing_change_nothing(queued, 
     rows = queued.ask("SELECT * FROM token ORDER BY key, resource")
     first = published(queued, 100)
     assert first == 100
-    eventually(lambda: broker.call("LLEN", "records") == 0, 20)
+    eventually(lambda: broker.call("LLEN", "records") == 0, 80)
     assert queued.ask("SELECT * FROM token ORDER BY key, resource") == rows
     assert found(queued, patient) == 5
     no_drift(queued)

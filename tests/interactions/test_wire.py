@@ -67,7 +67,10 @@ def said(port, *parts, pause=0.0, close=False):
         head, _, body = received.partition(b"\r\n\r\n")
         first, *lines = head.decode("latin-1").split("\r\n")
         headers = {k.lower(): v.strip() for k, _, v in (line.partition(":") for line in lines)}
-        while len(body) < int(headers.get("content-length", 0)) and (more := connection.recv(65536)):
+        chunked = "chunked" in headers.get("transfer-encoding", "")
+        while (not body.endswith(b"0\r\n\r\n") if chunked else len(body) < int(headers.get("content-length", 0))) and (
+            more := connection.recv(65536)
+        ):
             body += more
         return int(first.split()[1]), headers, body
 
