@@ -322,7 +322,7 @@ def code_month(random, known):
     )
 
 
-@shape("a code with a value above a bound", "code")
+@shape("a code with a value above a bound")
 def code_value(random, known):
     code, bound = random.choice((("29463-7", 80), ("8867-4", 80), ("718-7", 14), ("14682-9", 80)))
     bound += random.randrange(6)
