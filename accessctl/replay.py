@@ -9,14 +9,15 @@ from hashlib import sha256
 
 from records import errors
 from records.database import execute, lock
-from records.formats.json import dump
-from records.interactions.interaction import Outcome
+from records.formats.json import dump, parse
+from records.interactions.interaction import Outcome, Touched
+from records.keys import identity
 from records.keys import key as lock_key
 
 LONGEST = 255
 
 
-def replayed(key, actor, interaction, run):
+def replayed(key, actor, interaction, access, run):
     """The kept outcome for this key, or that of `run`, kept; 422 when the key was used for something else."""
     if key is None:
         return run()
@@ -30,24 +31,49 @@ def replayed(key, actor, interaction, run):
     )
     if not rows:
         outcome = run()
-        keep(actor, key, asked, outcome)
+        keep(actor, key, asked, interaction, outcome)
         return outcome
-    digest, status, told, body = rows[0]
+    digest, status, told, kept = rows[0]
     if bytes(digest) != asked:
         raise errors.Invalid("This Idempotency-Key was used for another request.")
     told = json.loads(told)
     updated = datetime.fromisoformat(told["updated"]) if told["updated"] else None
+    body, touched = (kept, []) if told["type"] == "Bundle" and told["id"] is None else readable(told, access)
     return Outcome(status, body, told["type"], told["id"], told["version"], updated, told["location"],
-                   headers={**told["headers"], "Idempotent-Replayed": "true"})  # fmt: skip
+                   touched=touched, headers={**told["headers"], "Idempotent-Replayed": "true"})  # fmt: skip
 
 
-def keep(actor, key, asked, outcome):
+def readable(told, access):
+    """(body, touched) of the version that was written, if the rights of now still show it; nothing is kept of it."""
+    type, id, version = told["type"], told["id"], told["version"]
+    if not told["shown"] or id is None or version is None:
+        return None, []
+    current, then = access.resources("read", type), access.resources("read", type, "v", "resource")
+    rows = execute(
+        "SELECT v.body, v.patient FROM resource r JOIN version v ON v.resource = r.pk"
+        f" WHERE r.identity = %s AND v.version = %s AND NOT r.deleted AND ({current.text}) AND ({then.text})",
+        (identity(type, id), version, *current.params, *then.params),
+    )
+    return (rows[0][0], [Touched(type, id, version, rows[0][1])]) if rows else (None, [])
+
+
+def keep(actor, key, asked, interaction, outcome):
+    """What may be told again: of resources their names only, of a Bundle its answers without the resources."""
     told = {
         "type": outcome.type, "id": outcome.id, "version": outcome.version, "location": outcome.location,
         "updated": outcome.updated.isoformat() if outcome.updated else None, "headers": outcome.headers,
+        "shown": outcome.body is not None and not interaction.operation,
     }  # fmt: skip
-    body = outcome.body if outcome.body is None or isinstance(outcome.body, bytes) else dump(outcome.body)
+    body = without_resources(outcome.body) if outcome.type == "Bundle" and outcome.id is None else None
     execute(
         "INSERT INTO replay (principal, key, digest, status, headers, body, at) VALUES (%s, %s, %s, %s, %s, %s, now())",
         (actor.principal, key, asked, outcome.status, json.dumps(told), body),
     )
+
+
+def without_resources(body):
+    """The answer to a Bundle, without what Prefer: return=representation or a GET put into it."""
+    answer = parse(bytes(body) if isinstance(body, bytes | memoryview) else dump(body))
+    for entry in answer.get("entry", ()):
+        entry.pop("resource", None)
+    return dump(answer)

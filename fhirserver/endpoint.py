@@ -139,7 +139,7 @@ def committed(interaction, caller, request_id, key):
         record(caller.actor, interaction, outcome, request_id)
     else:
         with atomic(snapshot=transaction.only_reads(interaction)):
-            outcome = replayed(key, caller.actor, interaction, lambda: run(interaction, access))
+            outcome = replayed(key, caller.actor, interaction, access, lambda: run(interaction, access))
             caller.confirm()
             record(caller.actor, interaction, outcome, request_id)
     return outcome

@@ -141,6 +141,18 @@ def test_idempotency_key(api):
     assert elsewhere.tree["id"] != first.tree["id"]
 
 
+def test_a_replay_shows_what_the_rights_of_now_show(api):
+    """The same client and key with another patient in context gets the name of what was written, and nothing of it."""
+    mine, other = (api.post("Patient", PATIENT).tree["id"] for _ in range(2))
+    scope = "patient/Observation.cruds"
+    first = Api(scope, name="phone", patient=mine).post("Observation", WEIGHT % mine.encode(), idempotency_key="k")
+    assert first.status_code == 201 and first.tree["id"]
+    again = Api(scope, name="phone", patient=mine).post("Observation", WEIGHT % mine.encode(), idempotency_key="k")
+    assert again.content == first.content
+    elsewhere = Api(scope, name="phone", patient=other)
+    assert elsewhere.post("Observation", WEIGHT % mine.encode(), idempotency_key="k").content == b""
+
+
 def test_meta_operations(api):
     id = api.post("Patient", PATIENT).tree["id"]
     tag = {"system": "urn:s", "code": "x"}
