@@ -10,6 +10,7 @@ import threading
 
 from celery import Celery, bootsteps
 from celery.signals import setup_logging
+from kombu import Queue
 from kombu.transport import TRANSPORT_ALIASES
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "fhirserver.settings")
@@ -43,13 +44,13 @@ app = Celery("fhirserver")
 app.conf.update(
     **broker(),
     task_ignore_result=True,
-    task_acks_late=True,
-    task_reject_on_worker_lost=True,
     task_publish_retry=False,
     task_serializer="json",
     accept_content=["json"],
     task_default_queue="records",
-    worker_prefetch_multiplier=1,
+    # Nothing is acknowledged: a hint needs no second delivery, and an acknowledgement that fails while Redis restarts
+    # would count as a message at work for ever and keep the worker from the next one.
+    task_queues=[Queue("records", no_ack=True)],
     worker_hijack_root_logger=False,
     worker_enable_remote_control=False,
     worker_send_task_events=False,
