@@ -1,6 +1,7 @@
 """Clients, their access tokens, and the audit records."""
 
 from django.conf import settings
+from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.db.models.functions import Now
 
@@ -51,11 +52,16 @@ class AuditRecord(models.Model):
     query = models.TextField(null=True)
     status = models.SmallIntegerField()
     mac = models.BinaryField()
+    received = models.TextField(null=True)  # the AuditEvent that somebody else sent
     # and `xact xid8 DEFAULT pg_current_xact_id()`, which the database alone writes and the sealer reads
 
     class Meta:
         db_table = "audit"
-        indexes = [models.Index(fields=["patient", "seq"], name="audit_patient")]
+        indexes = [
+            models.Index(fields=["patient", "seq"], name="audit_patient"),
+            BrinIndex(fields=["at"], name="audit_at"),  # rows are in the order of time, or nearly
+            models.Index(fields=["seq"], condition=models.Q(received__isnull=False), name="audit_received"),
+        ]
 
 
 class AuditLeaf(models.Model):

@@ -156,7 +156,7 @@ def snapshot(interaction):
     """Does it read several rows that must be of one moment?"""
     if interaction.code == "operation":
         return find(interaction.operation, interaction.level, interaction.type).snapshot
-    return verb(interaction.code, interaction.level).snapshot
+    return verb(interaction.code, interaction.level, interaction.type).snapshot
 
 
 def recorded_refusal(interaction, caller, request_id, error):

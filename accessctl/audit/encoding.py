@@ -32,11 +32,12 @@ class Record(msgspec.Struct, omit_defaults=True):
     type: int | None = None
     patient: int | None = None
     query: str | None = None
+    received: str | None = None  # the AuditEvent that somebody else sent, as JSON
 
 
 COLUMNS = Record.__struct_fields__
 TYPES = ("int8", "timestamptz", "uuid", "varchar", "varchar", "text", "int2", "varchar", "varchar", "int2", "int8",
-         "text")  # fmt: skip
+         "text", "text")  # fmt: skip
 # What reads a row back as the arguments of Record.
 SELECTED = ", ".join("(extract(epoch FROM a.at) * 1000000)::int8" if c == "at" else f'a."{c}"' for c in COLUMNS)
 
@@ -48,6 +49,11 @@ def stored(record):
     values = [getattr(record, column) for column in COLUMNS]
     values[1] = EPOCH + timedelta(microseconds=record.at)
     return values
+
+
+def microseconds(moment):
+    """A time as records have it."""
+    return (moment - EPOCH) // timedelta(microseconds=1)
 
 
 def keys():

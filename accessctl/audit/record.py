@@ -9,7 +9,7 @@ from records.database import COPY_FROM, in_transaction, insert, insertion, on_co
 from records.definitions.structures import type_number
 
 from . import journal
-from .encoding import Record
+from .encoding import Record, microseconds
 from .recorder import NAMES, TYPES, recorder, rows_of
 
 READABLE_QUERY = 4000  # characters; longer queries are kept cut
@@ -21,6 +21,9 @@ def record(actor, interaction, outcome, request_id):
     Outside a transaction the promise of the commit is left in `outcome.recorded`, for `settle`.
     """
     records = records_of(actor, interaction, outcome, request_id)
+    if interaction.type == "AuditEvent" and outcome.status == 201:  # an AuditEvent received is its own record
+        records[0].seq, records[0].received = int(outcome.id), outcome.received
+        records[0].at = microseconds(outcome.updated)
     if not in_transaction():
         outcome.recorded.append(recorder().promise(records))
         return

@@ -34,10 +34,10 @@ def settle(promises):
 
 
 def rows_of(records):
-    """Rows for INSERT: each record gets its number, which its MAC covers."""
+    """Rows for INSERT: each record gets its number, unless it has one, and its MAC covers it."""
     rows = []
     for record, number in zip(records, numbers.take(len(records)), strict=True):
-        record.seq = number
+        record.seq = record.seq or number
         rows.append((*encoding.stored(record), encoding.mac(record)))
     return rows
 

@@ -9,7 +9,7 @@ from ..formats.json import dump
 from ..search import stored
 from ..search.parameters import COLUMNS, parameters, version
 from ..search.types import TYPES
-from .interaction import VERBS, Outcome, interaction
+from .interaction import KEPT_ELSEWHERE, SEARCHED_BY, VERBS, Outcome, interaction
 from .parse import COMPARTMENTS, SERVED
 
 DATE = "2026-11-23"  # of the last change to what is stated here
@@ -71,6 +71,8 @@ def statement(base, parameters_version):
 
 def of_type(type, known):
     """One resource type: interactions, conditions, search parameters, operations."""
+    if type in KEPT_ELSEWHERE:
+        return kept_elsewhere(type)
     found = {
         "type": type,
         "profile": f"http://hl7.org/fhir/StructureDefinition/{type}",
@@ -94,6 +96,30 @@ def of_type(type, known):
     return found
 
 
+def kept_elsewhere(type):
+    """A type that is not kept as a resource: no versions, no conditions, and what it is searched by."""
+    found = {
+        "type": type,
+        "profile": f"http://hl7.org/fhir/StructureDefinition/{type}",
+        "interaction": [{"code": code} for code in CODES if code in KEPT_ELSEWHERE[type]],
+        "versioning": "no-version",
+        "readHistory": False,
+        "updateCreate": False,
+        "conditionalCreate": False,
+        "conditionalRead": "not-supported",
+        "conditionalUpdate": False,
+        "conditionalDelete": "not-supported",
+        "searchParam": [
+            {"name": p.code, "definition": p.url, "type": p.kind}
+            for p in sorted(parameters(type).values(), key=lambda p: p.code)
+            if p.code in SEARCHED_BY.get(type, ())
+        ],
+    }
+    if own := listed(type):
+        found["operation"] = own
+    return found
+
+
 def answered(parameter):
     """Can one search by it? (R4 also defines parameters without an expression)"""
     return parameter.code in COLUMNS or (parameter.indexed and parameter.kind in TYPES)
@@ -105,7 +131,7 @@ def listed(type):
         o.name: definition(o, type)
         for o in operations.OPERATIONS
         if (type is None and o.level == "system")
-        or (type is not None and o.level != "system" and (o.types is None or type in o.types))
+        or (type is not None and o.level != "system" and operations.fits(o, type))
     }
     return [{"name": name, "definition": found[name]} for name in sorted(found)]
 

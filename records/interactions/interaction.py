@@ -43,6 +43,7 @@ class Interaction:
     patch_format: str | None = None  # json | fhirpath
     query: object = None  # search: the parsed Query
     behind: int = 0  # search: writes that its index does not show yet
+    language: str = ""  # Accept-Language, as sent
 
 
 class Touched(NamedTuple):
@@ -69,7 +70,7 @@ class Outcome:
     touched: list = field(default_factory=list)
     headers: dict = field(default_factory=dict)
     recorded: list = field(default_factory=list)  # promises of audit records that must be kept before it is told
-    content: tuple | None = None  # (content type, bytes) that are no FHIR at all: raw Binary
+    received: str | None = None  # JSON of an AuditEvent, to be kept as its own record
 
 
 class Verb(NamedTuple):
@@ -99,11 +100,31 @@ def interaction(code, method, pattern, snapshot=False, before=None):
     return register
 
 
+KEPT_ELSEWHERE: dict[str, dict[str, Verb]] = {}  # type -> code -> verb: types with a table of their own
+SEARCHED_BY: dict[str, tuple] = {}  # and the search parameters that they have
+
+
+def kept_elsewhere(type, code, method, snapshot=False, searched_by=()):
+    """Register who answers an interaction with a type that is not kept as a resource; what has none is not allowed."""
+
+    def register(handler):
+        operations.WITHOUT_ROWS.add(type)
+        if searched_by:
+            SEARCHED_BY[type] = searched_by
+        level = "instance" if code == "read" else "type"
+        KEPT_ELSEWHERE.setdefault(type, {})[code] = Verb(code, method, (), handler, snapshot, level, None)
+        return handler
+
+    return register
+
+
 HANDLERS: dict[tuple[str, str], Verb] = {}
 
 
-def verb(code, level):
+def verb(code, level, type=None):
     """The registered verb of an interaction."""
+    if type in KEPT_ELSEWHERE:
+        return KEPT_ELSEWHERE[type][code]
     if not HANDLERS:
         for each in VERBS:
             HANDLERS.setdefault((each.code, each.level), each)
@@ -115,7 +136,7 @@ def prepared(interaction):
     if interaction.code == "operation":
         before = operations.find(interaction.operation, interaction.level, interaction.type).before
     else:
-        before = verb(interaction.code, interaction.level).before
+        before = verb(interaction.code, interaction.level, interaction.type).before
     return before(interaction) if before else interaction
 
 
@@ -125,7 +146,7 @@ def run(interaction, access):
         access.check(interaction)
     if interaction.code == "operation":
         return operations.find(interaction.operation, interaction.level, interaction.type).handler(interaction, access)
-    return verb(interaction.code, interaction.level).handler(interaction, access)
+    return verb(interaction.code, interaction.level, interaction.type).handler(interaction, access)
 
 
 def load():

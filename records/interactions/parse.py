@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl, quote, unquote
 
 from .. import errors, operations
 from ..definitions.structures import RESOURCE_TYPES
-from .interaction import VERBS, Conditions, Interaction
+from .interaction import KEPT_ELSEWHERE, VERBS, Conditions, Interaction
 
 ID = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9\-.]{1,64}\Z")  # not . and .., which no URL can name (RFC 3986 5.2.4)
 SERVED = frozenset(RESOURCE_TYPES) - {"Parameters"}  # Parameters has no endpoint (parameters.html)
@@ -45,6 +45,7 @@ def parse(request):
         "strict": prefer.get("handling") == "strict",
         "full_url": request.full_url,
         "patch_format": request.patch_format,
+        "language": request.headers.get("accept-language", ""),
     }
     if segments and segments[-1].startswith("$"):
         return an_operation(method, segments, common)
@@ -136,6 +137,8 @@ def a_verb(method, segments, common):
     for verb in VERBS:
         bound = match(verb.pattern, segments)
         if bound is None:
+            continue
+        if verb.code not in KEPT_ELSEWHERE.get(bound.get("type"), (verb.code,)):
             continue
         if verb.method != method:
             allowed.add(verb.method)

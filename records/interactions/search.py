@@ -12,7 +12,7 @@ from msgspec import Raw
 
 from .. import search as engine
 from ..definitions.compartments import compartment
-from ..errors import BadRequest, Issue, operation_outcome
+from ..errors import BadRequest, InvalidValue, Issue, operation_outcome
 from ..formats.json import dump, parse
 from ..indexing.index import catch_up, searchable_until
 from ..keys import identity
@@ -21,7 +21,7 @@ from ..resources.subset import subset
 from ..search import stored
 from ..search.query import Criterion, Within
 from . import paging
-from .interaction import Outcome, Touched, interaction
+from .interaction import KEPT_ELSEWHERE, Outcome, Touched, interaction
 
 SUBSETS = ("true", "text", "data")
 
@@ -60,6 +60,8 @@ def caught_up(interaction):
         settings.FHIRSERVER_MAX_COUNT,
         interaction.compartment,
     )
+    if interaction.type is None:
+        refuse_kept_elsewhere(interaction)
     query = engine.parse(interaction.type, *how) if interaction.type else engine.parse_several(*how)
     behind = 0
     if not engine.immediate(query):
@@ -67,6 +69,14 @@ def caught_up(interaction):
         patient = bound_patient(query, interaction.base) if types == [query.type] else None
         behind = catch_up(types, patient, settings.FHIRSERVER_CATCH_UP_MS)
     return replace(interaction, query=query, behind=behind)
+
+
+def refuse_kept_elsewhere(interaction):
+    """What is not kept as a resource is searched at its own URL alone."""
+    for name, value in interaction.parameters:
+        for type in value.split(",") if name == "_type" else ():
+            if type in KEPT_ELSEWHERE:
+                raise InvalidValue("_type", type, f"it is searched at {type}?...")
 
 
 def bound_patient(query, base):

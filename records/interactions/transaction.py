@@ -17,7 +17,7 @@ from ..resources.located import located
 from ..resources.store import instant
 from .conditions import etag
 from .delete import single, to_delete
-from .interaction import Interaction, Outcome, interaction, prepared, run
+from .interaction import KEPT_ELSEWHERE, Interaction, Outcome, interaction, prepared, run
 from .parse import Request, parse
 from .writing import carry_out
 
@@ -31,6 +31,8 @@ def transaction(interaction, access):
     """All entries happen, or none; the answer has an entry for each, in their order."""
     asked = entries(interaction)
     for n, each in enumerate(asked):
+        if each.type in KEPT_ELSEWHERE and each.code in WRITES:
+            raise errors.BadRequest(f"{each.type} is sent alone or in a batch.", expression=place(n))
         if each.code not in WRITES and each.method != "GET":
             raise errors.BadRequest(
                 f"{each.code} cannot be part of a transaction; send it in a batch.", expression=place(n)

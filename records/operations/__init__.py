@@ -18,6 +18,7 @@ class Operation(NamedTuple):
 
 
 OPERATIONS: list[Operation] = []
+WITHOUT_ROWS: set[str] = set()  # types that are not kept as resources: of the operations on all types few fit them
 
 
 ADMINISTER = "administer"  # needs: not a right on records but on the server as a whole
@@ -37,11 +38,18 @@ def operation(name, level, on=None, needs="read", affects_state=False, snapshot=
 def find(name, level, type):
     """The operation of that name at that level on that type, or None."""
     for each in OPERATIONS:
-        if each.name == name and each.level == level and (each.types is None or type is None or type in each.types):
+        if each.name == name and each.level == level and (type is None or fits(each, type)):
             return each
     return None
 
 
+def fits(operation, type):
+    """Is the operation defined on the type?"""
+    if operation.types is None:
+        return type not in WITHOUT_ROWS or operation.needs is None
+    return type in operation.types
+
+
 def names(level, type):
     """Names that could have been meant, for an error."""
-    return sorted({o.name for o in OPERATIONS if o.level == level and (o.types is None or type in o.types)})
+    return sorted({o.name for o in OPERATIONS if o.level == level and fits(o, type)})

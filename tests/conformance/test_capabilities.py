@@ -4,7 +4,7 @@ import pytest
 
 from records.definitions.parameters import search_parameter_definitions
 from records.formats import json, xml
-from records.operations import OPERATIONS
+from records.operations import OPERATIONS, fits
 from records.search.parameters import parameters
 from tests.api import Api
 
@@ -50,6 +50,7 @@ HOW = {
     "create": lambda api, type: api.post(type, {"resourceType": type, "nmae": 1}),
     "search-type": lambda api, type: api.get(f"{type}?_id=no-such-id"),
 }
+OF_AUDIT_EVENTS = ("read", "create", "search-type")  # kept in a table of their own
 EXPECTED = {"read": 404, "vread": 404, "update": 400, "patch": 404, "delete": 204, "history-instance": 404,
             "history-type": 200, "create": 400, "search-type": 200}  # fmt: skip
 
@@ -57,7 +58,7 @@ EXPECTED = {"read": 404, "vread": 404, "update": 400, "patch": 404, "delete": 20
 @pytest.mark.parametrize("code", HOW)
 def test_every_interaction_of_every_type(api, types, code):
     claimed = [name for name, each in types.items() if {"code": code} in each["interaction"]]
-    assert len(claimed) == 145
+    assert len(claimed) == (145 if code in OF_AUDIT_EVENTS else 144)
     found = {name: HOW[code](api, name) for name in claimed}
     assert {name: a.content for name, a in found.items() if not answers(a)} == {}
     assert {name: a.status_code for name, a in found.items() if a.status_code != EXPECTED[code]} == {}
@@ -91,7 +92,7 @@ def test_every_operation(api, rest, types):
         (name, o.name)
         for o in OPERATIONS
         for name in ((None,) if o.level == "system" else o.types or types)
-        if name is None or name in types
+        if name is None or (name in types and fits(o, name))
     }
     assert claimed == registered
     missing = [(name, operation) for name, operation in claimed if name in (None, *FIRST)

@@ -7,7 +7,7 @@ import time
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
-from django.contrib.auth.models import Group
+from django.contrib.auth.models import Group, Permission
 from django.core.management.base import BaseCommand, CommandError
 
 from accessctl.people import AttendingDoctor, Block, Person, Proxy
@@ -132,7 +132,8 @@ def behind_logins():
             conditions=Conditions(if_none_exist=f"identifier={SAID}"),
         )
     )  # fmt: skip
-    person("dpo", "staff")
+    officer = person("dpo", "staff")
+    officer.user.user_permissions.add(Permission.objects.get(codename="view_auditrecord"))
     person("administrator", "staff")
 
 
