@@ -98,13 +98,16 @@ def trusted():
 
 def from_proxy(request):
     """Does the request come from a proxy that we believe?"""
-    if not trusted():
-        return False
+    return bool(trusted()) and believed(request.META.get("REMOTE_ADDR", ""))
+
+
+def believed(address):
+    """Is it the address of such a proxy?"""
     try:
-        address = ipaddress.ip_address(request.META.get("REMOTE_ADDR", ""))
+        found = ipaddress.ip_address(address)
     except ValueError:
         return False
-    return any(address in network for network in trusted())
+    return any(found in network for network in trusted())
 
 
 def base(request):

@@ -1,6 +1,7 @@
 """Settings, all from the environment. SETTINGS is their one table; docs/reference/settings.md is tested against it."""
 
 import os
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -112,23 +113,66 @@ if FHIRSERVER_BASE_URL:
 INSTALLED_APPS = [
     "django.contrib.contenttypes",
     "django.contrib.auth",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "allauth",
+    "fhirserver.apps.AccountsConfig",
+    "allauth.mfa",
+    "axes",
     "rest_framework",
     "guardian",
     "records",
     "accessctl",
     "fhirserver",
 ]
-MIDDLEWARE = []
+MIDDLEWARE = ["fhirserver.web.dispatch.Dispatch"]
+PAGE_MIDDLEWARE = [  # what a page passes; /fhir does not
+    "fhirserver.web.headers.security_headers",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "fhirserver.web.login.second_factor",
+    "axes.middleware.AxesMiddleware",
+]
 ROOT_URLCONF = "fhirserver.urls"
 WSGI_APPLICATION = "fhirserver.wsgi.application"
 APPEND_SLASH = False
 USE_TZ = True
 TIME_ZONE = "UTC"
-USE_I18N = False
+USE_I18N = True
+LANGUAGE_CODE = "en"
+LANGUAGES = [("en", "English"), ("fr", "Français")]
+LOCALE_PATHS = [BASE_DIR / "fhirserver" / "web" / "locale"]
+LANGUAGE_COOKIE_NAME = "language"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-TEMPLATES = []
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "fhirserver" / "web" / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "fhirserver.web.home.context",
+            ],
+            "libraries": {"static": "fhirserver.web.static"},
+            "builtins": [
+                "django.templatetags.i18n",
+                "django.templatetags.l10n",
+                "fhirserver.web.static",
+                "fhirserver.web.tags",
+            ],
+        },
+    }
+]
 DATA_UPLOAD_MAX_MEMORY_SIZE = None  # the endpoint limits bodies itself and answers with an OperationOutcome
 AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",
     "django.contrib.auth.backends.ModelBackend",
     "guardian.backends.ObjectPermissionBackend",
 ]
@@ -149,7 +193,39 @@ REST_FRAMEWORK = {
     "UNAUTHENTICATED_USER": None,
 }
 SECURE_CONTENT_TYPE_NOSNIFF = True
-SESSION_COOKIE_HTTPONLY = SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
+
+# -- pages: sessions, logins ------------------------------------------------------------------------------------------
+
+SESSION_COOKIE_HTTPONLY = SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = CSRF_COOKIE_HTTPONLY = True
+SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = "session", "csrf"
+SESSION_COOKIE_AGE = 3600  # seconds without a page
+SESSION_SAVE_EVERY_REQUEST = SESSION_EXPIRE_AT_BROWSER_CLOSE = True
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+CSRF_FAILURE_VIEW = "fhirserver.web.home.refused"
+CSRF_TRUSTED_ORIGINS = ["{0.scheme}://{0.netloc}".format(urlsplit(FHIRSERVER_BASE_URL))] if FHIRSERVER_BASE_URL else []
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
+LOGIN_URL, LOGIN_REDIRECT_URL = "account_login", "home"
+ACCOUNT_ADAPTER = "fhirserver.web.login.Accounts"
+ACCOUNT_LOGIN_METHODS = {"username"}
+ACCOUNT_SIGNUP_FIELDS = ["username*", "password1*"]
+ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_LOGOUT_REDIRECT_URL = "/"
+ACCOUNT_SESSION_REMEMBER = False
+ACCOUNT_RATE_LIMITS = {"login": None, "login_failed": "10/300s/key"}  # by login; a hospital has one address for all
+ACCOUNT_REAUTHENTICATION_TIMEOUT = 600
+MFA_ADAPTER = "fhirserver.web.login.SecondFactor"
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_ALLOW_UNVERIFIED_EMAIL = True
+MFA_TOTP_ISSUER = "fhirserver"
+MFA_TOTP_TOLERANCE = 1
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = True  # of http only localhost has WebAuthn at all: browsers see to it
+AXES_FAILURE_LIMIT = 5
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_RESET_ON_SUCCESS = True
+AXES_LOCKOUT_CALLABLE = "fhirserver.web.home.locked_out"
+AXES_VERBOSE = AXES_ENABLE_ADMIN = False
 
 # -- databases -------------------------------------------------------------------------------------------------------
 
@@ -174,7 +250,7 @@ def database(url, **session):
         "PASSWORD": unquote(parts.password or ""),
         "HOST": unquote(parts.hostname or "") if "%" not in (parts.hostname or "") else unquote(host(parts.netloc)),
         "PORT": parts.port or "",
-        "CONN_MAX_AGE": None,  # a connection for each thread, kept
+        "CONN_MAX_AGE": 0,  # of pages and commands; /fhir has a pool of its own
         "OPTIONS": options,
     }
 
@@ -217,6 +293,7 @@ LOGGING = {
     "root": {"handlers": ["stderr"], "level": text("FHIRSERVER_LOG_LEVEL")},
     "loggers": {
         "django.request": {"filters": ["faults"]},
+        "axes": {"level": "WARNING"},
         "django.security.DisallowedHost": {"level": "CRITICAL"},  # a client's mistake, answered with 400
     },
 }

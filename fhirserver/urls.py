@@ -1,4 +1,4 @@
-"""Everything this server answers to."""
+"""What machines ask; the pages are in web/urls.py. (web/dispatch.py tells them apart)"""
 
 from django.urls import path, re_path
 

@@ -1,0 +1,16 @@
+"""The pages. Imported by the first request for one."""
+
+from django.urls import include, path, re_path
+from django.views.generic import RedirectView
+
+from . import home, login, static
+
+handler400, handler403, handler404, handler500 = home.bad, home.refused, home.unknown, home.failed
+
+urlpatterns = [
+    path("", home.home, name="home"),
+    path("preferences", home.preferences, name="preferences"),
+    re_path(r"^static/(?P<stem>[\w./-]+)\.(?P<hash>[0-9a-f]{12})\.(?P<suffix>\w+)\Z", static.serve),
+    path("account/", include(login.urlpatterns)),
+    re_path(r"^(?P<space>account|care|me|admin|developers)\Z", RedirectView.as_view(url="/%(space)s/")),
+]
