@@ -16,7 +16,7 @@ SETTINGS = {
     "FHIRSERVER_OWNER_DATABASE_URL": ("", "postgresql:// address for the role that migrates; unset: DATABASE_URL"),
     "REDIS_URL": ("", "redis:// address of the broker; unset: a queue in the data folder"),
     "FHIRSERVER_DATA": ("", "data folder, for commands without --data"),
-    "FHIRSERVER_SECRET_KEY": (UNSET, "key that signs page links and sessions; unset: the data folder's own"),
+    "FHIRSERVER_SECRET_KEY": (UNSET, "key that seals page links and signs sessions; unset: the data folder's own"),
     "FHIRSERVER_AUDIT_KEY": ("", "keys of the audit's MACs, newest first, with commas; unset: the data folder's own"),
     "FHIRSERVER_AUDIT_SIGNING_KEY": ("", "secrets of the keys that sign its checkpoints, in the same way"),
     "FHIRSERVER_ENVIRONMENT": ("sandbox", "sandbox: any INS; production: no test or demo INS; demo: no real INS"),

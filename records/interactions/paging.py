@@ -1,18 +1,21 @@
-"""Page links: opaque, signed, bound to who asked and to what was asked. (search.html#paging)
+"""Page links: opaque, sealed, bound to who asked and to what was asked. (search.html#paging)
 
-Nothing is kept between pages: the link carries the sort keys of the last row shown, and rights are evaluated anew.
+Nothing is kept between pages: the link carries the sort keys of the last row shown, and rights are evaluated anew. Who
+holds a link cannot read them: row numbers would tell how much others have written in between.
 """
 
-from hashlib import sha256
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from functools import lru_cache
+from hashlib import sha256, sha512
 from urllib.parse import urlencode
 
+import msgspec
 from django.conf import settings
-from django.core import signing
 
 from .. import errors
 
 PAGE = "_page"
-SALT = "fhir page"
+SALT = b"fhir page"
 
 
 def asked(interaction):
@@ -21,8 +24,9 @@ def asked(interaction):
 
 
 def fingerprint(interaction, access):
-    text = "\x1f".join((access.principal, interaction.url.partition("?")[0], urlencode(asked(interaction))))
-    return sha256(text.encode()).hexdigest()[:24]
+    """Who asks, and what."""
+    text = "\x1f".join((access.principal, path(interaction), urlencode(asked(interaction))))
+    return sha256(text.encode()).digest()
 
 
 def position(interaction, access):
@@ -30,24 +34,52 @@ def position(interaction, access):
     given = [v for n, v in interaction.parameters if n == PAGE]
     if not given:
         return None
-    try:
-        bound, keys = signing.loads(given[-1], salt=SALT)
-    except signing.BadSignature:
-        bound, keys = None, None
-    if bound != fingerprint(interaction, access):
+    keys = opened(given[-1], fingerprint(interaction, access))
+    if keys is None:
         raise errors.BadRequest("This page link is not valid here: use it whole, unchanged, and as who received it.")
     return keys
 
 
 def link(interaction, access, keys):
     """Absolute URL of the page that begins after these keys."""
-    token = signing.dumps((fingerprint(interaction, access), keys), salt=SALT, compress=True)
+    token = sealed(keys, fingerprint(interaction, access))
     return url(interaction, [*asked(interaction), (PAGE, token)])
 
 
+def sealed(keys, bound):
+    """Keys that only this server reads, and only together with what they are bound to."""
+    data = cipher(settings.SECRET_KEY).encrypt(msgspec.json.encode(keys), [bound])
+    return urlsafe_b64encode(data).decode().rstrip("=")
+
+
+def opened(token, bound):
+    """The keys of a token, or None when it is not ours, not whole or bound to something else."""
+    from cryptography.exceptions import InvalidTag
+
+    try:
+        data = urlsafe_b64decode(token + "=" * (-len(token) % 4))
+        if urlsafe_b64encode(data).decode().rstrip("=") != token:
+            return None
+        return msgspec.json.decode(cipher(settings.SECRET_KEY).decrypt(data, [bound]))
+    except (InvalidTag, ValueError):
+        return None
+
+
+@lru_cache(4)
+def cipher(secret):
+    """AES-SIV under a key of its own (RFC 5297): equal pages have equal links."""
+    from cryptography.hazmat.primitives.ciphers.aead import AESSIV  # the first page link pays for it, not the start
+
+    return AESSIV(sha512(SALT + secret.encode()).digest())
+
+
+def path(interaction):
+    """Below the base; the links of a form are followed by GET."""
+    return interaction.url.partition("?")[0].removesuffix("_search").rstrip("/")
+
+
 def url(interaction, parameters):
-    path = interaction.url.partition("?")[0].removesuffix("/_search").removesuffix("_search")
-    return f"{interaction.base}/{path}".rstrip("/") + (f"?{urlencode(parameters)}" if parameters else "")
+    return f"{interaction.base}/{path(interaction)}".rstrip("/") + (f"?{urlencode(parameters)}" if parameters else "")
 
 
 def count(interaction):
