@@ -5,7 +5,7 @@ restricting label (R, V, HIV ...) needs a permit that names it. (IHE PCF)
 """
 
 from records.resources.models import NO_DATE
-from records.sql import SQL
+from records.sql import SQL, TRUE
 
 from ..groups import PATIENTS, READS
 from ..labels import CLOSED
@@ -42,6 +42,15 @@ def denied(actor, code, type, alias, pk):
     if silent(actor, code, type):
         return None
     return some(lambda p: deny(actor, alias, pk, p), alias, pk), "An active consent of a patient denies it."
+
+
+@denies
+@for_people
+def told(actor, code, type, alias, pk):
+    """Whom a patient shuts out, and of what, is told to no professional, whatever permits. (EHDS art. 8)"""
+    if actor.person.kind != "professional" or type != "Consent" or code not in READS:
+        return None
+    return TRUE, "A Consent is the patient's; no professional learns what it restricts."
 
 
 def permit(actor, alias, pk, patient):
