@@ -13,6 +13,8 @@ endpoint and for a Bundle entry alike. Several faults are one error with many is
 
 from dataclasses import dataclass
 
+MOST_ISSUES = 200  # of one OperationOutcome
+
 
 @dataclass(frozen=True, slots=True)
 class Issue:
@@ -179,7 +181,11 @@ VISIBLE = dict.fromkeys(_HIDDEN, "\ufffd")
 
 
 def operation_outcome(issues):
-    """OperationOutcome as a resource tree."""
+    """OperationOutcome as a resource tree; of very many issues the first: a refusal is no flood."""
+    issues = tuple(issues)
+    if len(issues) > MOST_ISSUES:
+        more = Issue("information", "incomplete", f"{len(issues) - MOST_ISSUES} more of them are not told.")
+        issues = (*issues[:MOST_ISSUES], more)
     return {
         "resourceType": "OperationOutcome",
         "issue": [

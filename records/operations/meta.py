@@ -35,8 +35,8 @@ def of_type(interaction, access):
     """Every profile, tag and security label in use on a type, among what the caller may see."""
     visible = access.resources("search", interaction.type)
     rows = execute(
-        "SELECT DISTINCT convert_from(r.body, 'UTF8')::jsonb -> 'meta' - 'versionId' - 'lastUpdated' FROM resource r"
-        f" WHERE r.type = %s AND NOT r.deleted AND ({visible.text})",
+        "SELECT DISTINCT (convert_from(r.body, 'UTF8')::jsonb -> 'meta') - '{versionId,lastUpdated}'::text[]"
+        f" FROM resource r WHERE r.type = %s AND NOT r.deleted AND ({visible.text})",
         (type_number(interaction.type), *visible.params),
     )
     meta = {}
