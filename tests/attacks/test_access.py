@@ -1,18 +1,11 @@
 """Attacks on the formula, named by their number in the catalogue: what is hidden answers as what is not there."""
 
-import pytest
-
 from accessctl.groups import PATIENTS
-from tests.accessctl.people import World, consent, observation
+from tests.accessctl.people import consent, observation
 from tests.api import indexed
 
 ABSENT = "00000000-0000-4000-8000-000000000000"
 NO_ROWS = ("AuditEvent",)
-
-
-@pytest.fixture
-def world(database):
-    return World()
 
 
 def same(who, path, hidden, method="get", body=None, **headers):
@@ -67,6 +60,24 @@ def test_A03_types_without_a_compartment(world):
             assert who.get(f"{resource['resourceType']}/{id}").status_code in (403, 404)
 
 
+def test_A03_what_a_patient_restricts_is_told_to_no_professional(world):
+    """Neither that a Consent denies, nor whom, nor that there is one. (EHDS art. 8)"""
+    world.consents()
+    denial = world.consents(type="deny", to="Practitioner/dr-stranger")
+    indexed()
+    for who in (world.doctor, world.stranger, world.nurse):
+        for path in ("Consent/ID", "Consent/ID/_history", "Consent/ID/_history/1", "Consent/ID/$meta"):
+            assert same(who, path, denial) == 404
+        for path in ("Consent", f"Consent?patient={world.a}", f"Patient/{world.a}/Consent", "Consent/_history",
+                     f"Patient?_id={world.a}&_revinclude=Consent:patient", f"Patient/{world.a}/$everything",
+                     f"Patient/{world.a}/*", "Patient?_has:Consent:patient:status=active"):  # fmt: skip
+            answer = who.get(path)
+            found = (answer.tree if answer.status_code == 200 else {}).get("entry", ())
+            assert "Consent" not in {e["resource"]["resourceType"] for e in found}, path
+    assert "entry" not in world.doctor.get("Patient?_has:Consent:patient:status=active").tree
+    assert world.patient.get(f"Consent/{denial}").status_code == 200
+
+
 def test_A04_a_version_is_judged_on_its_own_patient(world):
     id = world.observation(world.b)
     moved = observation(world.a) | {"id": id}
@@ -82,6 +93,17 @@ def test_A04_A05_histories(world):
     for who in actors(world):
         assert "entry" not in who.get("Observation/_history").tree
         assert who.get("_history").status_code == 403
+
+
+def test_A05_the_meta_of_a_type_is_of_what_is_visible(world):
+    """$meta of a type collects labels and tags of the rows that one may see."""
+    label = {"system": "urn:l", "code": "hidden"}
+    world.system.post("Observation", observation(world.a) | {"meta": {"tag": [label]}})
+    world.observation(world.b)
+    for who, tags in ((world.patient, [label]), (world.other, []), (world.doctor, []), (world.system, [label])):
+        answer = who.get("Observation/$meta")
+        assert answer.status_code == 200, answer.content
+        assert answer.tree["parameter"][0]["valueMeta"].get("tag", []) == tags
 
 
 def test_A06_a_tombstone_tells_nothing(world):

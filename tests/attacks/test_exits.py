@@ -1,0 +1,87 @@
+"""The catalogue is whole: each attack has a test of its number, or stands here as one on an exit that is not built.
+
+An exit that is not built must not answer. Who builds one takes its rows out and writes their tests.
+"""
+
+import re
+from pathlib import Path
+
+import pytest
+from django.test import Client
+
+from tests.attacks.test_answers import routes
+
+CATALOGUE = [f"A{number:02}" for number in range(1, 93)]
+HERE = Path(__file__).parent
+NAMED = re.compile(r"^def test_((?:A\d\d_)+)", re.M)
+
+# attack, what it is aimed at, method, path, the answers that are closed
+CLOSED = [
+    ("A27", "GraphQL", "GET", "/fhir/$graphql?query={PatientList{id}}", {404}),
+    ("A27", "GraphQL", "POST", "/fhir/$graphql", {404}),
+    ("A27", "GraphQL", "GET", "/fhir/Patient/{a}/$graphql?query={id}", {404}),
+    ("A50", "bulk export", "GET", "/fhir/$export", {404}),
+    ("A50", "bulk export", "POST", "/fhir/$export", {404}),
+    ("A50", "bulk export", "GET", "/fhir/Patient/$export", {404}),
+    ("A51", "bulk export", "GET", "/fhir/Group/{a}/$export?_type=Condition&patient=Patient/{a}", {404}),
+    ("A51", "bulk export", "POST", "/fhir/Group/{a}/$export", {404}),
+    ("A52", "state of an export", "GET", "/fhir/$export-poll-status?_jobId=1", {404}),
+    ("A52", "state of an export", "GET", "/fhir/export/1", {404}),
+    ("A52", "state of an export", "DELETE", "/fhir/export/1", {404}),
+    ("A52", "state of an export", "DELETE", "/fhir/$export-poll-status?_jobId=1", {404, 405}),
+    ("A53", "file of an export", "GET", "/fhir/export/1/Patient.ndjson", {404}),
+    ("A53", "file of an export", "GET", "/export/1/Patient.ndjson", {404}),
+    ("A53", "file of an export", "GET", "/export/../data/secrets/secret_key", {404}),
+    ("A54", "file of an export as a Binary", "GET", "/fhir/Binary/{absent}", {404}),
+    ("A57", "authorisation", "GET", "/oauth/authorize?response_type=code&aud=http://evil.example", {404}),
+    ("A58", "authorisation", "GET", "/oauth/authorize?redirect_uri=http://evil.example/@localhost", {404}),
+    ("A59", "authorisation", "POST", "/oauth/token?grant_type=authorization_code", {404}),
+    ("A60", "authorisation", "POST", "/oauth/token?grant_type=authorization_code&code=1", {404}),
+    ("A61", "authorisation", "POST", "/oauth/token?grant_type=refresh_token&refresh_token=1", {404}),
+    ("A64", "client authentication", "POST", "/oauth/token?client_assertion=eyJhbGciOiJub25lIn0.e30.", {404}),
+    ("A65", "client authentication", "POST", "/oauth/token?client_assertion=1", {404}),
+    ("A66", "client authentication", "POST", "/oauth/token?client_assertion=2", {404}),
+    ("A67", "keys of clients", "POST", "/oauth/register?jwks_uri=http://169.254.169.254/", {404}),
+    ("A68", "consent to scopes", "POST", "/oauth/authorize?scope=system/*.cruds", {404}),
+    ("A69", "launch", "GET", "/oauth/authorize?launch=1", {404}),
+    ("A70", "introspection", "POST", "/oauth/introspect?token=1", {404}),
+    ("A71", "login", "POST", "/login", {404}),
+    ("A71", "login", "POST", "/accounts/login/", {404}),
+    ("A71", "login", "GET", "/admin/", {404}),
+]
+
+
+def own():
+    """number -> names of its tests."""
+    found = {}
+    for path in HERE.glob("test_*.py"):
+        for match in NAMED.finditer(path.read_text()):
+            for number in match[1].strip("_").split("_"):
+                found.setdefault(number, []).append(path.name)
+    return found
+
+
+def test_the_catalogue_is_whole():
+    closed = {number for number, *_ in CLOSED}
+    assert set(own()) | closed == set(CATALOGUE)
+    assert set(own()) <= set(CATALOGUE)
+    assert not closed & set(own()), "an exit that has tests of its own is built: its rows go"
+
+
+@pytest.mark.parametrize("attack, aim, method, path, closed", CLOSED, ids=lambda v: v if isinstance(v, str) else "")
+def test_what_is_not_built_does_not_answer(world, attack, aim, method, path, closed):
+    """To nobody: not to a system client, not to a person, not without a token."""
+    path = path.replace("{a}", world.a).replace("{absent}", "00000000-0000-4000-8000-000000000000")
+    for who in (world.system, world.patient, world.doctor, None):
+        given = {"HTTP_AUTHORIZATION": f"Bearer {who.token}"} if who else {}
+        body = b"{}" if method == "POST" and path.startswith("/fhir") else b""
+        answer = Client().generic(method, path, body, content_type="application/fhir+json", **given)
+        allowed = closed | ({401} if who is None else set())
+        assert answer.status_code in allowed, (answer.status_code, answer.content[:200])
+        assert answer.headers["Content-Type"].partition(";")[0] in ("application/fhir+json", "application/json")
+        assert not answer.headers.get("Location") and not answer.cookies
+
+
+def test_the_capability_statement_promises_none_of_it(world):
+    told = {path for _, path in routes()}
+    assert not any(word in path for path in told for word in ("graphql", "export", "document", "summary"))
