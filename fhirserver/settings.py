@@ -28,6 +28,7 @@ SETTINGS = {
     "FHIRSERVER_TLS_KEY": ("", "private key file of the certificate (PKCS#8)"),
     "FHIRSERVER_WEB_WORKERS": ("2", "web processes"),
     "FHIRSERVER_WEB_THREADS": ("4", "requests that each web process works on at once"),
+    "FHIRSERVER_PIN_WEB": ("auto", "one processor for each web process: always, never, or auto: when there are enough"),
     "FHIRSERVER_CONNECTIONS": ("5", "database connections of each process, lent to its threads"),
     "FHIRSERVER_WAITING": ("220", "further requests of each web process that may wait; more are answered 503 at once"),
     "FHIRSERVER_PATIENCE_MS": ("5000", "longest wait of such a request before it is answered 503, in milliseconds"),
@@ -72,6 +73,13 @@ def flag(name):
     return value in ("true", "1", "yes")
 
 
+def choice(name, *among):
+    value = text(name).lower()
+    if value not in among:
+        raise ValueError(f"{name}={value!r} is none of {', '.join(among)}")
+    return value
+
+
 def listed(name):
     return [part.strip() for part in text(name).split(",") if part.strip()]
 
@@ -86,7 +94,9 @@ FHIRSERVER_ENVIRONMENT = text("FHIRSERVER_ENVIRONMENT")
 FHIRSERVER_BASE_URL = text("FHIRSERVER_BASE_URL").rstrip("/")
 FHIRSERVER_TRUSTED_PROXIES = listed("FHIRSERVER_TRUSTED_PROXIES")
 FHIRSERVER_CORS_ORIGINS = listed("FHIRSERVER_CORS_ORIGINS")
+FHIRSERVER_WEB_WORKERS = number("FHIRSERVER_WEB_WORKERS")
 FHIRSERVER_WEB_THREADS = number("FHIRSERVER_WEB_THREADS")
+FHIRSERVER_PIN_WEB = choice("FHIRSERVER_PIN_WEB", "auto", "always", "never")
 FHIRSERVER_CONNECTIONS = number("FHIRSERVER_CONNECTIONS")
 FHIRSERVER_WAITING = number("FHIRSERVER_WAITING")
 FHIRSERVER_PATIENCE_MS = number("FHIRSERVER_PATIENCE_MS")

@@ -18,7 +18,10 @@ from django.core.signals import request_finished, request_started
 from django.core.wsgi import get_wsgi_application
 from django.db import connections
 
+from .processors import keep_to_one
+
 application = get_wsgi_application()
+keep_to_one()
 
 
 def close_opened(**_):

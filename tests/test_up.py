@@ -23,6 +23,7 @@ from fhirserver.embedded import Folder, Postgres, environment
 from fhirserver.embedded.binaries import account, programs
 from fhirserver.embedded.folder import APP
 from fhirserver.embedded.reach import connected
+from fhirserver.processors import processor
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 MANAGE = [sys.executable, str(CHECKOUT / "manage.py")]
@@ -147,6 +148,30 @@ def test_it_listens_on_this_machine_only(up):
     assert {connection.laddr.ip for connection in web} == {"127.0.0.1"}
     postgres = up.children("/proc/self/cwd")
     assert len(postgres) == 1 and not postgres[0].net_connections("tcp")
+
+
+def test_a_web_process_keeps_to_one_processor_where_there_are_enough_of_them(up):
+    usable = os.sched_getaffinity(0)
+    for number in (1, 2):
+        (web,) = up.children(f"worker-{number}")
+        chosen = processor(f"worker-{number}", 2, usable, "auto")
+        threads = [int(each.name) for each in Path(f"/proc/{web.pid}/task").iterdir()]
+        assert {frozenset(os.sched_getaffinity(t)) for t in threads} == {
+            frozenset(usable if chosen is None else {chosen})
+        }
+
+
+@pytest.mark.parametrize("title, workers, usable, wish, chosen", [
+    ("up wsgi worker-1", 2, {0, 1}, "auto", 0),
+    ("up wsgi worker-2", 2, {0, 1}, "auto", 1),
+    ("up wsgi worker-3", 4, {3, 7}, "auto", 3),
+    ("up wsgi worker-1", 2, {0, 1, 2, 3}, "auto", None),
+    ("up wsgi worker-2", 2, {0, 1, 2, 3}, "always", 1),
+    ("up wsgi worker-2", 2, {0, 1}, "never", None),
+    ("python manage.py reindex", 2, {0, 1}, "always", None),
+])  # fmt: skip
+def test_the_processor_of_a_web_process(title, workers, usable, wish, chosen):
+    assert processor(title, workers, usable, wish) == chosen
 
 
 def test_no_secret_is_in_a_command_line_or_environment(up):

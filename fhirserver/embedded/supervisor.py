@@ -210,6 +210,7 @@ class Server:
         given = dict(os.environ, FHIRSERVER_DATA=str(self.folder.path), PYTHONUNBUFFERED="1")
         given["DJANGO_SETTINGS_MODULE"] = "fhirserver.settings"
         given["PROMETHEUS_MULTIPROC_DIR"] = str(self.folder.run / "metrics")
+        given["FHIRSERVER_WEB_WORKERS"] = str(self.options.workers)
         if self.folder.state.get("demo"):
             given.setdefault("FHIRSERVER_ENVIRONMENT", "demo")
         if not loopback(self.options.host) and not (
