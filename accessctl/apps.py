@@ -9,7 +9,7 @@ class AccessConfig(AppConfig):
         from django.db.models.signals import post_migrate
 
         from . import consent, emergency, guard, labels, matrix, sources  # noqa: F401  (they register themselves)
-        from .audit import served  # noqa: F401
+        from .audit import history, served  # noqa: F401
 
         sources.load()
         post_migrate.connect(matrix.migrated, sender=self)

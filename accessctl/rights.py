@@ -1,4 +1,7 @@
-"""Tables of rights: what consents were compiled to, the matrix, grants on single objects, emergency openings."""
+"""Tables of rights: what consents were compiled to, the matrix, grants on single objects, emergency openings.
+
+Each change of them, and of the people they are about, is kept by a trigger: so one can ask what was so at a time.
+"""
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -126,3 +129,18 @@ class Notice(models.Model):
     class Meta:
         db_table = "notice"
         indexes = [models.Index(fields=["delivered", "created"], name="notice_due")]
+
+
+class RightChange(models.Model):
+    """A row of a table of rights or people as it became, by a trigger; append-only. Read through the schema `past`."""
+
+    seq = models.BigAutoField(primary_key=True)
+    relation = models.CharField(max_length=40)  # the table
+    key = models.BigIntegerField()  # its primary key
+    about = models.BigIntegerField()  # key of a patient, id of a user or a group
+    at = models.DateTimeField(db_default=Now())
+    kept = models.JSONField(null=True)  # the row; null: deleted
+
+    class Meta:
+        db_table = "right_change"
+        indexes = [models.Index(fields=["about", "relation", "key", "seq"], name="right_change_about")]

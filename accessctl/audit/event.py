@@ -10,6 +10,7 @@ from typing import NamedTuple
 from records.database import execute
 from records.definitions.structures import type_name
 from records.formats.json import parse
+from records.keys import identity
 from records.resources.labels import BITS
 from records.resources.store import instant
 
@@ -54,6 +55,7 @@ class Agent(NamedTuple):
     practitioner: str | None
     patient: str | None
     organization: str | None  # at the time
+    organization_name: str | None = None
 
     @property
     def who(self):
@@ -89,7 +91,7 @@ def people(logins):
 
 
 def organizations(pairs):
-    """(login, seq) -> the Organization for which the person acted at that time; `pairs` are (login, at, seq)."""
+    """(login, seq) -> (reference, name) of the Organization for which the person acted, of (login, at, seq)."""
     pairs = [each for each in pairs if each[0]]
     if not pairs:
         return {}
@@ -99,7 +101,12 @@ def organizations(pairs):
         f" WHERE mb.party LIKE 'Organization/%%' AND {dated('mb').replace('now()', 'w.at')} GROUP BY 1, 2",
         tuple(list(column) for column in zip(*pairs, strict=True)),
     )
-    return {(login, seq): party for login, seq, party in rows}
+    keys = sorted({identity(*party.split("/")) for _, _, party in rows})
+    named = dict(
+        execute("SELECT identity, convert_from(body, 'UTF8')::jsonb ->> 'name' FROM resource WHERE identity = ANY(%s)"
+                " AND NOT deleted", (keys,))
+    )  # fmt: skip
+    return {(login, seq): (party, named.get(identity(*party.split("/")))) for login, seq, party in rows}
 
 
 def patients(keys):
@@ -136,7 +143,8 @@ def agent_of(record, ctx):
     if record.user is None:
         return None
     found = ctx.agents.get(record.user) or Agent(record.user, *(None,) * 6)
-    return found._replace(organization=ctx.organizations.get((record.user, record.seq)))
+    party, name = ctx.organizations.get((record.user, record.seq), (None, None))
+    return found._replace(organization=party, organization_name=name)
 
 
 def event(record: Record, references, ctx):
@@ -194,6 +202,8 @@ def agents(record, ctx):
     found.append(user)
     if person.organization:
         who = {"reference": person.organization}
+        if person.organization_name:
+            who["display"] = person.organization_name
         found.append({"type": concept(ROLE_CLASS, "PROV", "healthcare provider"), "who": who, "requestor": False})
     return found
 
