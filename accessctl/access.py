@@ -5,7 +5,7 @@ from records.interactions.parse import SERVED
 from records.operations import ADMINISTER, find
 from records.sql import FALSE, all_of, any_of
 
-from . import sources
+from . import granular, sources
 from .scopes import LETTERS
 from .sources.scopes import covered
 
@@ -41,6 +41,7 @@ class ActorAccess:
         """Forbidden when no scope covers the interaction with any row; a Bundle is checked entry by entry."""
         if interaction.code in ("capabilities", "batch", "transaction"):
             return
+        granular.caught_up(self.actor)
         code = interaction.code
         if code == "operation":
             code = find(interaction.operation, interaction.level, interaction.type).needs

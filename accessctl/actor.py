@@ -83,7 +83,11 @@ class Caller:
         client, user, granted, purpose, patient, *person = rows[0]
         context = identity("Patient", patient) if patient else None
         who = Person(*person) if person[0] is not None else None
-        actor = Actor(client, user, scopes.parsed(granted), purpose, context, who)
+        try:
+            known = scopes.parsed(granted)
+        except scopes.InvalidScope:  # it asked for a search parameter that is there no more
+            raise InvalidToken from None
+        actor = Actor(client, user, known, purpose, context, who)
         if len(_known) >= MOST_KNOWN:
             _known.clear()
         _known[self._digest] = rows[0], actor

@@ -10,6 +10,7 @@ class AccessConfig(AppConfig):
 
         from . import consent, emergency, guard, labels, matrix, sources  # noqa: F401  (they register themselves)
         from .audit import history, served  # noqa: F401
+        from .granular import indexed_at_once  # noqa: F401
 
         sources.load()
         post_migrate.connect(matrix.migrated, sender=self)

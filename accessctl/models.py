@@ -6,17 +6,7 @@ from django.db import models
 from django.db.models.functions import Now
 
 from . import people, rights  # noqa: F401  (tables of their own files)
-
-
-class Client(models.Model):
-    """A program that may ask, registered by an administrator."""
-
-    name = models.CharField(max_length=200, unique=True)
-    active = models.BooleanField(default=True)
-    created = models.DateTimeField(db_default=Now())
-
-    class Meta:
-        db_table = "client"
+from .smart.tables import Authorization, Client, Launch, RefreshToken, SeenAssertion, SigningKey  # noqa: F401
 
 
 class Token(models.Model):
@@ -31,6 +21,7 @@ class Token(models.Model):
     issued = models.DateTimeField(db_default=Now())
     expires = models.DateTimeField()
     revoked = models.DateTimeField(null=True)
+    authorization = models.ForeignKey(Authorization, on_delete=models.CASCADE, null=True)  # its family
 
     class Meta:
         db_table = "token_access"

@@ -11,8 +11,12 @@ class ServerConfig(AppConfig):
         # Once a migration, whichever applications it touches.
         from django.apps import apps
 
-        from . import celery, roles  # noqa: F401  every process sends its messages by this Celery application
+        from records.interactions.capabilities import SECURITY
 
+        from . import celery, roles  # noqa: F401  every process sends its messages by this Celery application
+        from .oauth.addresses import oauth_uris
+
+        SECURITY.append(oauth_uris)
         records = apps.get_app_config("records")
         pre_migrate.connect(roles.before_migration, sender=records)
         post_migrate.connect(roles.after_migration, sender=records)

@@ -30,6 +30,7 @@ from records.operations import find
 
 from . import formats, metrics
 from .authentication import CHALLENGE, BearerToken
+from .origins import registered
 from .overload import allowance, gate
 from .requests import body, read_request
 
@@ -295,8 +296,4 @@ def finished(response, request, request_id):
 
 def allowed(origin, path):
     """May pages of this origin read the answer? Those of any origin may read the metadata."""
-    return (
-        path.rstrip("/").endswith("/metadata")
-        or origin in settings.FHIRSERVER_CORS_ORIGINS
-        or ("*" in settings.FHIRSERVER_CORS_ORIGINS)
-    )
+    return path.rstrip("/").endswith("/metadata") or registered(origin)

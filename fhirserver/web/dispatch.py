@@ -20,7 +20,10 @@ from ..overload import gate
 from ..requests import base, believed, from_proxy
 
 PAGES = "fhirserver.web.urls"
-MACHINES = ("/fhir", "/health", "/ready", "/metrics")
+MACHINES = (
+    "/fhir", "/health", "/ready", "/metrics", "/.well-known/", "/oauth/token", "/oauth/introspect", "/oauth/revoke",
+    "/oauth/jwks", "/oauth/launch",
+)  # fmt: skip
 
 
 class Dispatch:

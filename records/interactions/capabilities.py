@@ -16,6 +16,7 @@ DATE = "2026-11-23"  # of the last change to what is stated here
 CODES = ("read", "vread", "update", "patch", "delete", "history-instance", "history-type", "create", "search-type")
 SYSTEM = ("transaction", "batch", "search-system", "history-system")
 ENFORCED = ["enforced"]
+SECURITY = []  # functions: base URL -> an extension of rest.security, of whoever gives tokens
 COMPARTMENT = "http://hl7.org/fhir/CompartmentDefinition/"
 
 
@@ -46,7 +47,7 @@ def statement(base, parameters_version):
                 {
                     "mode": "server",
                     "security": {
-                        "cors": bool(settings.FHIRSERVER_CORS_ORIGINS),
+                        "cors": True,
                         "service": [
                             {
                                 "coding": [
@@ -56,8 +57,18 @@ def statement(base, parameters_version):
                                     }
                                 ],
                                 "text": "Bearer token with SMART scopes",
-                            }
+                            },
+                            {
+                                "coding": [
+                                    {
+                                        "system": "http://terminology.hl7.org/CodeSystem/restful-security-service",
+                                        "code": "SMART-on-FHIR",
+                                    }
+                                ],
+                                "text": "SMART App Launch 2.2",
+                            },
                         ],
+                        **({"extension": found} if (found := [say(base) for say in SECURITY]) else {}),
                     },
                     "resource": [of_type(type, known) for type in sorted(SERVED)],
                     "interaction": [{"code": code} for code in SYSTEM if code in known],

@@ -1,0 +1,122 @@
+"""Tokens of clients: issued, rotated, revoked. All the tokens that come of one authorisation are its family."""
+
+import secrets
+from datetime import timedelta
+from hashlib import sha256
+
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from ..models import Token
+from .tables import Authorization, RefreshToken
+
+PERSONAL = timedelta(hours=1)  # an access token of an application that a person uses
+BACKEND = timedelta(minutes=5)  # and of a backend service
+CODE = timedelta(minutes=1)
+OFFLINE = timedelta(days=180)  # a refresh token, from its rotation on; of online_access until the session ends
+ONLINE = timedelta(hours=12)
+
+
+def digest(secret):
+    """What the database knows of a secret."""
+    return sha256(secret.encode()).digest()
+
+
+def new_secret():
+    return secrets.token_urlsafe(32)
+
+
+def access_token(text, client, scopes, authorization=None):
+    """Store an access token of a client: of the person who authorised it, of whom it serves, or its own."""
+    Token.objects.create(
+        digest=digest(text),
+        client=client,
+        user=authorization.user if authorization else client.behalf,
+        scopes=scopes,
+        patient=authorization.patient if authorization else None,
+        authorization=authorization,
+        expires=timezone.now() + (PERSONAL if authorization else BACKEND),
+    )
+
+
+def refresh_token(text, authorization):
+    lifetime = ONLINE if authorization.session else OFFLINE
+    RefreshToken.objects.create(digest=digest(text), authorization=authorization, expires=timezone.now() + lifetime)
+
+
+def revoke(authorization):
+    """End a whole family, now."""
+    now = timezone.now()
+    Authorization.objects.filter(pk=authorization.pk, revoked=None).update(revoked=now)
+    Token.objects.filter(authorization=authorization, revoked=None).update(revoked=now)
+
+
+def exchange(code, client, redirect):
+    """The Authorization that a code stands for, locked; None when it is none of this client, or over.
+
+    A code that comes a second time ends what it was exchanged for. (RFC 9700 4.5; attack A60)
+    """
+    found = Authorization.objects.select_for_update(of=("self",)).filter(code=digest(code)).first()
+    if found is None or found.client_id != client.pk:
+        return None
+    if found.used:
+        revoke(found)
+        return None
+    fresh = found.revoked is None and found.expires > timezone.now() and found.user.is_active
+    return found if fresh and found.redirect == redirect else None
+
+
+def exchanged(authorization):
+    """The code was exchanged."""
+    Authorization.objects.filter(pk=authorization.pk).update(used=timezone.now())
+
+
+def rotate(text, client):
+    """The Authorization of a refresh token, which is used up; None when it is none of this client, or over.
+
+    One that was used before has been stolen, from the client or by it: the family ends. (RFC 9700 4.14.2; A61)
+    """
+    found = RefreshToken.objects.select_for_update(of=("self",)).filter(digest=digest(text)).first()
+    if found is None or found.authorization.client_id != client.pk:
+        return None
+    authorization = Authorization.objects.select_for_update(of=("self",)).get(pk=found.authorization_id)
+    if found.used:
+        revoke(authorization)
+        return None
+    if authorization.revoked or found.expires <= timezone.now() or not authorization.user.is_active:
+        return None
+    return authorization
+
+
+def spend(text):
+    """The refresh token was used."""
+    RefreshToken.objects.filter(digest=digest(text)).update(used=timezone.now())
+
+
+@transaction.atomic
+def revoke_token(text, client):
+    """Revoke a token of this client: a refresh token with its family, an access token alone. (RFC 7009)"""
+    if refresh := RefreshToken.objects.filter(digest=digest(text), authorization__client=client).first():
+        revoke(refresh.authorization)
+    Token.objects.filter(digest=digest(text), client=client, revoked=None).update(revoked=timezone.now())
+
+
+def valid_token(text):
+    """The Token row if it is valid now, as a request would find it."""
+    return (
+        Token.objects.select_related("client", "user", "authorization")
+        .filter(digest=digest(text), revoked=None, expires__gt=timezone.now(), client__active=True)
+        .filter(Q(user=None) | Q(user__is_active=True))
+        .first()
+    )
+
+
+def valid_refresh(text):
+    """The RefreshToken row if it could be used now."""
+    return (
+        RefreshToken.objects.select_related("authorization__client", "authorization__user")
+        .filter(digest=digest(text), used=None, expires__gt=timezone.now(), authorization__revoked=None)
+        .filter(authorization__client__active=True, authorization__user__is_active=True)
+        .first()
+    )
