@@ -104,12 +104,16 @@ class Opening(Dated):
         indexes = [models.Index(fields=["person", "patient"], name="opening_person")]
 
 
+VERDICTS = [("justified", "justified"), ("unjustified", "unjustified")]
+
+
 class Review(models.Model):
     """An opening that somebody must look at."""
 
     opening = models.OneToOneField(Opening, on_delete=models.CASCADE, primary_key=True)
     reviewed = models.DateTimeField(null=True)
     reviewer = models.ForeignKey(Person, on_delete=models.SET_NULL, null=True)
+    verdict = models.CharField(max_length=12, null=True, choices=VERDICTS)
     conclusion = models.TextField(null=True)
 
     class Meta:
@@ -121,14 +125,26 @@ class Notice(models.Model):
 
     patient = models.BigIntegerField()  # whose record it is about
     person = models.ForeignKey(Person, on_delete=models.CASCADE, null=True)  # the attending doctor; null: the patient
-    kind = models.CharField(max_length=20)
+    kind = models.CharField(max_length=20)  # first-access, or the mode of the opening
     opening = models.ForeignKey(Opening, on_delete=models.CASCADE, null=True)
+    about = models.ForeignKey(Person, on_delete=models.CASCADE, null=True, related_name="+")  # who accessed first
     created = models.DateTimeField(db_default=Now())
     delivered = models.DateTimeField(null=True)
+    attempts = models.SmallIntegerField(db_default=0)
+    due = models.DateTimeField(db_default=Now())  # when it is tried next
+    fault = models.CharField(max_length=200, null=True)  # why the last attempt failed
 
     class Meta:
         db_table = "notice"
-        indexes = [models.Index(fields=["delivered", "created"], name="notice_due")]
+        indexes = [
+            models.Index(fields=["due"], condition=models.Q(delivered__isnull=True), name="notice_due"),
+            models.Index(fields=["patient", "-id"], name="notice_patient"),
+        ]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["patient", "about"], condition=models.Q(kind="first-access"), name="notice_first_access"
+            )
+        ]
 
 
 class RightChange(models.Model):

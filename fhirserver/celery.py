@@ -19,6 +19,7 @@ from django.conf import settings
 
 SWEEP_SECONDS = 2.0
 SEAL_SECONDS = 1.0
+NOTIFY_SECONDS = 1.0
 TRANSPORT_ALIASES["folder"] = "fhirserver.queue:Transport"
 
 log = logging.getLogger("fhirserver.worker")
@@ -129,5 +130,19 @@ class Sealing(Round):
         seal()
 
 
+class Notifying(Round):
+    """Notices of the outbox go to whom they are for."""
+
+    seconds = NOTIFY_SECONDS
+
+    def work(self):
+        from accessctl.notices import deliver
+
+        from .mail import send
+
+        return deliver(send)
+
+
 app.steps["worker"].add(Sweep)
 app.steps["worker"].add(Sealing)
+app.steps["worker"].add(Notifying)

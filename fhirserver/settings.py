@@ -24,6 +24,8 @@ SETTINGS = {
     "FHIRSERVER_ALLOWED_HOSTS": ("", "host names answered to, separated by commas; loopback names always are"),
     "FHIRSERVER_TRUSTED_PROXIES": ("", "addresses or networks whose Forwarded headers are believed"),
     "FHIRSERVER_CORS_ORIGINS": ("", "origins of browser applications, separated by commas; * for any"),
+    "FHIRSERVER_MAIL_URL": ("", "smtp://user:password@host:587 (STARTTLS) or smtps://...; unset: files in DIR/mail"),
+    "FHIRSERVER_MAIL_FROM": ("fhirserver@localhost", "sender of the notices"),
     "FHIRSERVER_TLS_CERT": ("", "certificate file (PEM); with FHIRSERVER_TLS_KEY the server speaks https"),
     "FHIRSERVER_TLS_KEY": ("", "private key file of the certificate (PKCS#8)"),
     "FHIRSERVER_WEB_WORKERS": ("2", "web processes"),
@@ -287,6 +289,33 @@ def databases(environ):
 
 
 DATABASES = databases(_environment)
+
+# -- e-mail ----------------------------------------------------------------------------------------------------------
+
+
+def mail(url, folder):
+    """Django's settings for a mail server; without one, files: a log is no place for who is told what."""
+    parts = urlsplit(url)
+    if not url:
+        kind = "filebased" if folder else "locmem"
+        return {"EMAIL_BACKEND": f"django.core.mail.backends.{kind}.EmailBackend", "EMAIL_FILE_PATH": folder}
+    if parts.scheme not in ("smtp", "smtps"):
+        raise ValueError("FHIRSERVER_MAIL_URL begins neither with smtp:// nor with smtps://")
+    local = parts.hostname in ("localhost", "127.0.0.1", "::1")
+    return {
+        "EMAIL_BACKEND": "django.core.mail.backends.smtp.EmailBackend",
+        "EMAIL_HOST": parts.hostname,
+        "EMAIL_PORT": parts.port or (465 if parts.scheme == "smtps" else 587),
+        "EMAIL_HOST_USER": unquote(parts.username or ""),
+        "EMAIL_HOST_PASSWORD": unquote(parts.password or ""),
+        "EMAIL_USE_SSL": parts.scheme == "smtps",
+        "EMAIL_USE_TLS": parts.scheme == "smtp" and not local,
+    }
+
+
+globals().update(mail(text("FHIRSERVER_MAIL_URL"), os.path.join(FHIRSERVER_DATA, "mail") if FHIRSERVER_DATA else None))
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = FHIRSERVER_MAIL_FROM = text("FHIRSERVER_MAIL_FROM")
 
 # -- Celery ----------------------------------------------------------------------------------------------------------
 

@@ -25,18 +25,23 @@ from ..sources.scopes import covered
 
 TYPE = "AuditEvent"
 WHATEVER = parse("user/*.rs")
-OFFICER = (
+PERMISSION = (
     "SELECT EXISTS (SELECT FROM auth_permission p JOIN django_content_type c ON c.id = p.content_type_id"
-    " WHERE c.app_label = 'accessctl' AND p.codename = 'view_auditrecord' AND ("
+    " WHERE c.app_label = 'accessctl' AND p.codename = %s AND ("
     "EXISTS (SELECT FROM auth_user_user_permissions u WHERE u.permission_id = p.id AND u.user_id = %s)"
     " OR EXISTS (SELECT FROM auth_group_permissions g JOIN auth_user_groups m ON m.group_id = g.group_id"
     " WHERE g.permission_id = p.id AND m.user_id = %s)))"
 )
 
 
+def holds(person, codename):
+    """Has this person one of our permissions, oneself or through a group?"""
+    return execute(PERMISSION, (codename, person.user, person.user))[0][0]
+
+
 def is_officer(person):
     """Is this person a data-protection officer?"""
-    return person.kind == "staff" and execute(OFFICER, (person.user, person.user))[0][0]
+    return person.kind == "staff" and holds(person, "view_auditrecord")
 
 
 def oversees(actor):

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from records.database import atomic, execute, held, insert
 from records.keys import key
 
+from ..notices import first_accesses
 from . import checkpoint, encoding, journal, merkle
 
 log = logging.getLogger("accessctl.audit")
@@ -97,6 +98,7 @@ def sealed():
         number, last = number + 1, checkpoint.Checkpoint(
             number + 1, tree.size, tree.root(), datetime.now(UTC), last.digest if last else checkpoint.NONE
         )  # fmt: skip
+        first_accesses([record for record, _, _ in found])
         insert("audit_leaf", ("position", "seq", "hash"), ("int8", "int8", "bytea"), leaves)
         insert("audit_node", ("level", "index", "hash"), ("int2", "int8", "bytea"), nodes)
         insert(

@@ -133,7 +133,7 @@ def behind_logins():
         )
     )  # fmt: skip
     officer = person("dpo", "staff")
-    officer.user.user_permissions.add(Permission.objects.get(codename="view_auditrecord"))
+    officer.user.user_permissions.add(*Permission.objects.filter(codename__in=("view_auditrecord", "change_review")))
     person("administrator", "staff")
 
 
