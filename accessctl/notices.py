@@ -36,6 +36,7 @@ TAKE = (
     " attempts = least(attempts + 1, 32767) WHERE id IN (SELECT id FROM notice WHERE delivered IS NULL AND due <= now()"
     " ORDER BY due LIMIT %s FOR UPDATE SKIP LOCKED) RETURNING id, patient, person_id, kind, created"
 )
+NOBODY = "UPDATE notice SET fault = 'no address', due = now() + interval '100 years' WHERE id = %s"
 TO_PATIENT = (
     "SELECT u.email FROM person p JOIN auth_user u ON u.id = p.user_id WHERE p.patient_key = %s AND u.is_active"
     " UNION SELECT u.email FROM proxy px JOIN auth_user u ON u.id = px.person_id WHERE px.patient = %s AND u.is_active"
@@ -94,7 +95,10 @@ def deliver(send):
         try:
             addresses = recipients(notice)
             if not addresses:
-                execute("UPDATE notice SET fault = 'no address', due = now() + interval '100 years' WHERE id = %s", (notice.id,))
+                execute(
+                    "UPDATE notice SET fault = 'no address', due = now() + interval '100 years' WHERE id = %s",
+                    (notice.id,),
+                )
                 continue
             send(notice, addresses)
         except Exception as error:  # whatever a mail server does, the others are tried, and this one again

@@ -15,6 +15,8 @@ from records.keys import identity
 from records.keys import key as lock_key
 
 LONGEST = 255
+KEPT = "24 hours"
+BATCH = 5000
 
 
 def replayed(key, actor, interaction, access, run):
@@ -77,3 +79,13 @@ def without_resources(body):
     for entry in answer.get("entry", ()):
         entry.pop("resource", None)
     return dump(answer)
+
+
+def purge():
+    """Forget what is older than its time; True when there is more."""
+    gone = execute(
+        "DELETE FROM replay WHERE ctid = ANY(ARRAY(SELECT ctid FROM replay WHERE at < now() - %s::interval LIMIT %s))"
+        " RETURNING 1",
+        (KEPT, BATCH),
+    )
+    return len(gone) == BATCH

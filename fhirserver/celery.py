@@ -20,6 +20,7 @@ from django.conf import settings
 SWEEP_SECONDS = 2.0
 SEAL_SECONDS = 1.0
 NOTIFY_SECONDS = 1.0
+TIDY_SECONDS = 60.0
 TRANSPORT_ALIASES["folder"] = "fhirserver.queue:Transport"
 
 log = logging.getLogger("fhirserver.worker")
@@ -143,6 +144,18 @@ class Notifying(Round):
         return deliver(send)
 
 
+class Tidying(Round):
+    """Answers kept under Idempotency-Keys go after their time."""
+
+    seconds = TIDY_SECONDS
+
+    def work(self):
+        from accessctl.replay import purge
+
+        return purge()
+
+
 app.steps["worker"].add(Sweep)
 app.steps["worker"].add(Sealing)
 app.steps["worker"].add(Notifying)
+app.steps["worker"].add(Tidying)

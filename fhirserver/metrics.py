@@ -18,8 +18,10 @@ SECONDS = Histogram(
 PENDING = Gauge("fhir_index_pending", "Writes that wait for the index", multiprocess_mode="mostrecent")
 FAILED = Gauge("fhir_index_failed", "Resources that could not be indexed", multiprocess_mode="mostrecent")
 LAG = Gauge("fhir_index_lag_seconds", "Age of the oldest write that waits", multiprocess_mode="mostrecent")
+UNSEALED = Gauge("fhir_audit_unsealed_seconds", "Age of the oldest audit record not sealed",
+                 multiprocess_mode="mostrecent")  # fmt: skip
 PATIENCE = 3  # seconds
-UNKNOWN = (float("nan"),) * 3
+UNKNOWN = (float("nan"),) * 4
 
 
 class Measured:
@@ -45,10 +47,12 @@ def request():
 
 def look():
     """Set what the database knows; nobody knows it while that does not answer."""
+    from accessctl.audit.seal import head_age  # with its cryptography: only the process that is asked pays for it
+
     try:
         with deadline(PATIENCE):
-            found = retried(state)
+            found = *retried(state), retried(head_age)
     except errors.FHIRError:
         found = UNKNOWN
-    for gauge, value in zip((PENDING, FAILED, LAG), found, strict=True):
+    for gauge, value in zip((PENDING, FAILED, LAG, UNSEALED), found, strict=True):
         gauge.set(value)

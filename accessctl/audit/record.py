@@ -3,8 +3,12 @@
 A write queues its record for its own COMMIT; a read waits for the Recorder of its process. No record, no answer.
 """
 
+import logging
 import time
 
+import psycopg
+
+from records import errors
 from records.database import COPY_FROM, in_transaction, insert, insertion, on_commit, queue
 from records.definitions.structures import type_number
 
@@ -12,6 +16,7 @@ from . import journal
 from .encoding import Record, microseconds
 from .recorder import NAMES, TYPES, recorder, rows_of
 
+log = logging.getLogger("accessctl.audit")
 READABLE_QUERY = 4000  # characters; longer queries are kept cut
 
 
@@ -31,7 +36,11 @@ def record(actor, interaction, outcome, request_id):
     if len(rows) < COPY_FROM:
         queue(*insertion("audit", NAMES, TYPES, rows))
     else:
-        insert("audit", NAMES, TYPES, rows)
+        try:
+            insert("audit", NAMES, TYPES, rows)
+        except psycopg.errors.ProgrammingError as error:
+            log.error("accesses cannot be recorded", exc_info=error)
+            raise errors.Busy("The access could not be recorded.") from error
     on_commit(lambda: journal.note(rows))
 
 

@@ -38,6 +38,13 @@ NEW = (
     f" ORDER BY a.xact, a.seq LIMIT {BATCH}"
 )
 
+HEAD = """
+SELECT coalesce((SELECT extract(epoch FROM clock_timestamp() - a.at) FROM audit a
+  WHERE a.xact >= coalesce(
+    (SELECT pg_snapshot_xmin(seen::pg_snapshot) FROM audit_seal ORDER BY number DESC LIMIT 1), '0'::xid8)
+  AND NOT EXISTS (SELECT FROM audit_leaf l WHERE l.seq = a.seq) ORDER BY a.xact, a.seq LIMIT 1), 0)
+"""
+
 
 class Tampered(Exception):
     """What the database says of the tree is not what was signed: nothing more is signed on top of it."""
@@ -131,6 +138,11 @@ def publish():
             return
         journal.append_checkpoints(found)
         last = found[-1]
+
+
+def head_age():
+    """Seconds since the oldest record was written that has no leaf yet; 0 when all is sealed."""
+    return float(execute(HEAD)[0][0])
 
 
 def look_after_the_tail():

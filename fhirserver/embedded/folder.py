@@ -7,6 +7,7 @@ DIR/                 0700
   postgres/          0700, owned by the account PostgreSQL runs under: data/ and run/ (the socket)
   postgres.conf      optional `name = value` lines of the owner's own, added last
   audit/             0700: what the database must not be able to change: checkpoints.log, tail/
+  mail/              e-mails to patients and doctors, where no FHIRSERVER_MAIL_URL says how to send them
   run/               0700: the queue of the indexer, metrics of the processes
   log/               0700: postgres.log web.log worker.log
 """

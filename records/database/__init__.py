@@ -7,6 +7,7 @@ with COMMIT. Connections are lent for as long as a transaction lasts, so that fe
 Reading order: deadline, session (one connection), pool (several), this file.
 """
 
+import logging
 import threading
 import time
 from contextlib import contextmanager, nullcontext
@@ -22,6 +23,7 @@ from .session import Session, TooLate
 __all__ = ["COPY_FROM", "atomic", "cursor", "deadline", "execute", "extend", "held", "in_transaction", "insert",
            "insertion", "left", "lock", "on_commit", "queue", "retried", "translated"]  # fmt: skip
 
+log = logging.getLogger("records.database")
 COPY_FROM = 16  # rows; below it one INSERT is cheaper than the three messages of COPY
 TRIES = 5
 RETRIED = (psycopg.errors.SerializationFailure, psycopg.errors.DeadlockDetected, psycopg.errors.UniqueViolation,
@@ -147,7 +149,7 @@ def atomic(snapshot=False):
         try:
             yield
             if session.begin is None or session.queued:
-                committed = session.run([*session.queued, ("COMMIT", (), False)])[-1]
+                committed = _committed(session)
                 if committed.command_status != b"COMMIT":  # a failed statement went unnoticed: nothing was kept
                     raise errors.Busy("The transaction could not be committed.")
         except BaseException:
@@ -159,6 +161,17 @@ def atomic(snapshot=False):
             after, _here.session, _here.after = _here.after, None, ()
     for callback in after:
         callback()
+
+
+def _committed(session):
+    """The result of COMMIT; Busy when a statement that nobody waited for failed for a reason of the database's own."""
+    try:
+        return session.run([*session.queued, ("COMMIT", (), False)])[-1]
+    except psycopg.Error as error:
+        if isinstance(error, RETRIED) or isinstance(translated(error), errors.FHIRError) or not session.queued:
+            raise
+        log.error("a transaction cannot be committed", exc_info=error)
+        raise errors.Busy("The transaction could not be committed.") from error
 
 
 @contextmanager

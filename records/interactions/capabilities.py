@@ -6,6 +6,7 @@ from django.conf import settings
 
 from .. import __version__, operations
 from ..formats.json import dump
+from ..operations import definitions
 from ..search import stored
 from ..search.parameters import COLUMNS, parameters, version
 from ..search.types import TYPES
@@ -70,9 +71,9 @@ def statement(base, parameters_version):
                         ],
                         **({"extension": found} if (found := [say(base) for say in SECURITY]) else {}),
                     },
-                    "resource": [of_type(type, known) for type in sorted(SERVED)],
+                    "resource": [of_type(type, known, base) for type in sorted(SERVED)],
                     "interaction": [{"code": code} for code in SYSTEM if code in known],
-                    "operation": listed(None),
+                    "operation": listed(None, base),
                 }
                 | ({"compartment": [COMPARTMENT + name.lower() for name in COMPARTMENTS]} if COMPARTMENTS else {})
             ],
@@ -80,10 +81,10 @@ def statement(base, parameters_version):
     )
 
 
-def of_type(type, known):
+def of_type(type, known, base):
     """One resource type: interactions, conditions, search parameters, operations."""
     if type in KEPT_ELSEWHERE:
-        return kept_elsewhere(type)
+        return kept_elsewhere(type, base)
     found = {
         "type": type,
         "profile": f"http://hl7.org/fhir/StructureDefinition/{type}",
@@ -102,12 +103,12 @@ def of_type(type, known):
             if answered(p)
         ],
     }
-    if own := listed(type):
+    if own := listed(type, base):
         found["operation"] = own
     return found
 
 
-def kept_elsewhere(type):
+def kept_elsewhere(type, base):
     """A type that is not kept as a resource: no versions, no conditions, and what it is searched by."""
     found = {
         "type": type,
@@ -126,7 +127,7 @@ def kept_elsewhere(type):
             if p.code in SEARCHED_BY.get(type, ())
         ],
     }
-    if own := listed(type):
+    if own := listed(type, base):
         found["operation"] = own
     return found
 
@@ -136,20 +137,12 @@ def answered(parameter):
     return parameter.code in COLUMNS or (parameter.indexed and parameter.kind in TYPES)
 
 
-def listed(type):
+def listed(type, base):
     """Operations of a type, or of the system (None)."""
     found = {
-        o.name: definition(o, type)
+        o.name: definitions.canonical(o, type, base)
         for o in operations.OPERATIONS
         if (type is None and o.level == "system")
         or (type is not None and o.level != "system" and operations.fits(o, type))
     }
     return [{"name": name, "definition": found[name]} for name in sorted(found)]
-
-
-def definition(operation, type):
-    """Canonical of an operation of R4; those that run the server itself are our own."""
-    if operation.needs == operations.ADMINISTER:
-        return f"urn:fhirserver:operation:{operation.name}"
-    scope = "Resource" if operation.types is None else type
-    return f"http://hl7.org/fhir/OperationDefinition/{scope}-{operation.name}"

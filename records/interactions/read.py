@@ -5,6 +5,7 @@ from ..database import execute
 from ..definitions.structures import type_number
 from ..formats.json import parse
 from ..keys import identity
+from ..operations.definitions import definition
 from ..resources.subset import SUMMARIES, subset
 from .conditions import not_modified
 from .interaction import Outcome, Touched, interaction
@@ -21,6 +22,8 @@ def read(interaction, access):
         (identity(type, id), type_number(type), id, *visible.params),
     )
     if not rows:
+        if type == "OperationDefinition" and (found := definition(id, interaction.base)) is not None:
+            return Outcome(200, found, type, id)
         raise errors.NotFound(f"{type}/{id}")
     version, updated, deleted, body, patient = rows[0]
     if deleted:

@@ -105,7 +105,11 @@ def test_A90_without_its_record_nothing_is_shown_and_nothing_done(api):
             assert answer.status_code == 503
             assert created.encode() not in answer.content and "ETag" not in answer.headers
         assert api.get("Patient/nobody").status_code == 503
-        assert api.post("Patient", PATIENT).status_code >= 500
+        assert api.post("Patient", PATIENT).status_code == 503
+        many = [{"resource": {**PATIENT, "id": str(n)}, "request": {"method": "PUT", "url": f"Patient/{n}"}}
+                for n in range(20)]  # fmt: skip
+        answer = api.post("", {"resourceType": "Bundle", "type": "transaction", "entry": many})
+        assert answer.status_code == 503 and answer.tree["resourceType"] == "OperationOutcome"
     assert execute("SELECT count(*) FROM resource") == [(1,)]
     assert api.get(f"Patient/{created}").status_code == 200
 
@@ -235,6 +239,16 @@ def test_F45_the_sealer_says_that_a_committed_record_is_gone(api, superuser, cap
     seal.seal()
     assert f"audit records are missing: {gone}" in caplog.text
     assert findings()[0].startswith(f"record {gone}: removed")
+
+
+def test_how_old_the_head_is(api):
+    assert seal.head_age() == 0
+    asked(api, 2)
+    assert 0 < seal.head_age() < 60
+    seal.seal()
+    assert seal.head_age() == 0
+    asked(api, 1)
+    assert seal.head_age() > 0
 
 
 def test_what_is_sealed_leaves_the_tail(api, monkeypatch):

@@ -89,7 +89,7 @@ def test_it_is_told_to_the_patient_and_the_representative(permitted):
     seal.seal()
     assert notices.deliver(mailer.send) is False
     assert sorted(m.to[0] for m in mail.outbox) == ["alice@example.org", "paul@example.org"]
-    assert "premier" in mail.outbox[0].body and "first time" in mail.outbox[0].body
+    assert "première fois" in mail.outbox[0].body and "first time" in mail.outbox[0].body
     assert "Aubert" not in mail.outbox[0].body and "doctor" not in mail.outbox[0].body
     notices.deliver(mailer.send)
     assert len(mail.outbox) == 2 and Notice.objects.get().delivered

@@ -5,6 +5,7 @@ import pytest
 from records.definitions.parameters import search_parameter_definitions
 from records.formats import json, xml
 from records.operations import OPERATIONS, fits
+from records.resources.validation import check
 from records.search.parameters import parameters
 from tests.api import Api
 
@@ -66,6 +67,21 @@ def test_every_interaction_of_every_type(api, types, code):
 
 def test_nothing_else_is_claimed_of_a_type(types):
     assert {i["code"] for each in types.values() for i in each["interaction"]} == set(HOW)
+
+
+def test_every_operation_is_defined_where_the_statement_says(api, rest, types):
+    """By HL7, or here: then its definition is to be read."""
+    claimed = {o["definition"] for each in (rest, *types.values()) for o in each.get("operation", ())}
+    ours = {url for url in claimed if not url.startswith("http://hl7.org/")}
+    assert {url.rpartition("/")[2] for url in claimed - ours} == {
+        "Patient-everything", "Observation-lastn", "Resource-meta", "Resource-meta-add", "Resource-meta-delete",
+        "Resource-validate",
+    }  # fmt: skip
+    for url in ours:
+        found = api.get(url.partition("/fhir/")[2])
+        assert found.status_code == 200 and found.tree["url"] == url
+        assert not [i for i in check(found.tree, "OperationDefinition") if i.severity == "error"]
+    assert api.get("OperationDefinition/Patient-nothing").status_code == 404
 
 
 BATCH = {"resourceType": "Bundle", "type": "batch"}

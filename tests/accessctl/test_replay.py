@@ -1,0 +1,19 @@
+"""Answers under Idempotency-Keys are forgotten after their time, and not before."""
+
+from accessctl import replay
+from records.database import execute
+from tests.api import Api
+
+PATIENT = {"resourceType": "Patient", "active": True}
+
+
+def test_purge(database, monkeypatch):
+    api = Api()
+    for key in ("old", "new"):
+        assert api.post("Patient", PATIENT, idempotency_key=key).status_code == 201
+    execute("UPDATE replay SET at = now() - interval '25 hours' WHERE key = 'old'")
+    monkeypatch.setattr(replay, "BATCH", 1)
+    assert replay.purge() and not replay.purge()
+    assert execute("SELECT key FROM replay") == [("new",)]
+    answers = [api.post("Patient", PATIENT, idempotency_key=key) for key in ("new", "old")]
+    assert ["Idempotent-Replayed" in a.headers for a in answers] == [True, False]
