@@ -9,6 +9,7 @@ A page begins after the sort keys of the last row of the page before: nothing is
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from records.access import over_types
 from records.errors import InvalidValue
 from records.fhirpath.times import MIN
 from records.sql import SQL, all_of, any_of
@@ -112,8 +113,13 @@ def _key(sort, n, access):
         return _chained(sort, n, access)
     if sort.param.is_occurred:
         return Key("r.occurred", sort.descending)
-    text, cast, join = TYPES[sort.param.family].sort(sort.param, sort.descending, f"s{n}")
+    text, cast, join = TYPES[sort.param.family].sort(sort.param, sort.descending, f"s{n}", seen=seen(access))
     return Key(text, sort.descending, cast, join)
+
+
+def seen(access):
+    """(types, alias) -> the rows of these types that the actor may find."""
+    return lambda types, alias: over_types(access, "search", types, alias)
 
 
 def _chained(sort, n, access):
@@ -123,7 +129,7 @@ def _chained(sort, n, access):
         if param.code == "_id":
             text, cast, join = "o.id", "text", SQL("")
         else:
-            text, cast, join = TYPES[param.family].sort(param, sort.descending, f"{alias}_", "o")
+            text, cast, join = TYPES[param.family].sort(param, sort.descending, f"{alias}_", "o", seen(access))
         there = SQL("i.resource = r.pk AND i.param = %s", (sort.by.key,)) & live(type, access, "o")
         branches.append(
             SQL(

@@ -4,7 +4,7 @@ A criterion is an EXISTS probe of its index table by (resource, parameter); a ch
 and of the resources at their other end, each within the access.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from records import keys
 from records.definitions.structures import type_number
@@ -42,8 +42,26 @@ def live(type, access, alias="r"):
     return SQL(f"{alias}.type = {type_number(type)} AND NOT {alias}.deleted") & access.resources("search", type, alias)
 
 
-def matched(node):
-    """What index rows satisfy a criterion; raises InvalidValue or UnsupportedModifier."""
+def matched(node, access=None):
+    """What index rows satisfy a criterion; raises InvalidValue or UnsupportedModifier.
+
+    Without an access it says what there is, for planning; what is then found must be checked within one.
+    """
+    found = _matched(node)
+    return found if access is None else bounded(found, access)
+
+
+def bounded(match, access):
+    """The match, over no resource that the actor may not see."""
+    match match:
+        case Not(inner):
+            return Not(bounded(inner, access))
+        case Any(matches):
+            return Any(tuple(bounded(each, access) for each in matches))
+    return match if match.through is None else replace(match, where=match.through(access))
+
+
+def _matched(node):
     kind = TYPES[node.param.family]
     if node.modifier is None:
         return kind.match(node.param, node.texts)
@@ -64,9 +82,9 @@ def condition(node, type, access, place):
     """A criterion as a condition over the row of that type at a place."""
     match node:
         case Criterion():
-            return probe(matched(node), place)
+            return probe(matched(node, access), place)
         case Matched(match):
-            return probe(match, place)
+            return probe(bounded(match, access), place)
         case All(nodes):
             return all_of(condition(each, type, access, place) for each in nodes)
         case Either(nodes):

@@ -44,7 +44,7 @@ class Floor(NamedTuple):
 
 def start(query, access, ordered=True):
     """How to find the rows of a query; `ordered`: the order of the answer matters."""
-    found = [(node, _match(node)) for node in query.criteria]
+    found = [(node, _match(node, access)) for node in query.criteria]
     if ids := next((node for node, _ in found if isinstance(node, Ids)), None):
         others = [condition(node, query.type, access, Place()) for node, _ in found if node is not ids]
         identities = [keys.identity(query.type, id) for id in ids.ids]
@@ -79,10 +79,10 @@ def start(query, access, ordered=True):
     return Start(SQL("resource r"), all_of([*_between("r.occurred", low, high), *others]))
 
 
-def _match(node):
+def _match(node, access):
     if isinstance(node, Within) and node.holder != "Patient":
         return member(node)
-    return matched(node) if isinstance(node, Criterion) else None
+    return matched(node, access) if isinstance(node, Criterion) else None
 
 
 def _record(patient, type, way):

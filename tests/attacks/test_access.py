@@ -150,6 +150,46 @@ def test_A13_A14_A15_A18_A19_A20_what_search_infers(world):
     assert who.get("Observation?_summary=count").tree["total"] == 1
 
 
+def test_A15_an_order_by_reference_tells_nothing_of_its_target(world):
+    """Whether a row that one's own names is there: hidden and absent sort alike; what is visible sorts by its id."""
+    hidden = world.observation()
+    own = {id: world.observation(world.b, derivedFrom=[{"reference": f"Observation/{id}"}]) for id in (hidden, ABSENT)}
+    third = world.observation(world.b)
+    seen = world.observation(world.b, derivedFrom=[{"reference": f"Observation/{third}"}])
+    indexed()
+    for sort in ("derived-from", "-derived-from", "derived-from,_id", "derived-from:Observation.derived-from"):
+        orders = []
+        for who in (world.other, world.system):
+            page = who.get(f"Observation?subject=Patient/{world.b}&_sort={sort}").tree
+            orders.append([e["resource"]["id"] for e in page["entry"]])
+        assert set(orders[0]) == {*own.values(), third, seen}
+        unnamed = [id for id in orders[0] if id != seen]  # all of them have the same key: the order is by row
+        if sort in ("derived-from", "-derived-from"):
+            assert unnamed == (list if sort == "derived-from" else reversed_list)([own[hidden], own[ABSENT], third])
+            assert orders[0].index(seen) == (3 if sort == "derived-from" else 0)
+            assert orders[1] != orders[0] or hidden < ABSENT
+
+
+def test_A13_no_hierarchy_leads_over_what_is_hidden(world):
+    """:below and :above follow references from row to row; a hidden row is no step, whoever refers to it."""
+    top = world.observation(world.b)
+    hidden = world.observation(derivedFrom=[{"reference": f"Observation/{top}"}])
+    own = world.observation(world.b, derivedFrom=[{"reference": f"Observation/{hidden}"}])
+    indexed()
+    for more in ("", "&_sort=-date", "&status=final"):
+        for who, found in ((world.system, {hidden, own}), (world.other, set())):
+            page = who.get(f"Observation?derived-from:below=Observation/{top}{more}").tree
+            assert {e["resource"]["id"] for e in page.get("entry", ())} == found, more
+    above = f"Observation?derived-from:above=Observation/{own}"
+    assert len(world.system.get(above).tree["entry"]) == 2
+    shown = {e["resource"]["id"] for e in world.other.get(above).tree.get("entry", ())}
+    assert shown == {own}
+
+
+def reversed_list(rows):
+    return rows[::-1]
+
+
 def test_A28_A29_A30_A31_bundles_and_conditions(world):
     world.system.put(f"Patient/{world.a}", {
         "resourceType": "Patient", "id": world.a, "identifier": [{"system": "urn:s", "value": "1"}],

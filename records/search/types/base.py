@@ -1,6 +1,7 @@
 """What every search type has: an index table, rows from an element, a match from a text, modifiers."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from django.db import models
@@ -58,6 +59,7 @@ class Match:
     low: int | None = None  # bounds that the match puts on the resource's own `occurred`
     high: int | None = None
     floor: int | None = None  # or that the date ends at this moment or later, whenever it began
+    through: Callable | None = None  # (access) -> `where`, of a match that passes over other resources to get there
 
 
 @dataclass(frozen=True)
@@ -130,10 +132,11 @@ class SearchType:
             raise UnsupportedModifier(param.code, operator, f"in _filter a {self.kind} takes {known}")
         return self.modified(self.compares[operator], param, (text,))
 
-    def sort(self, param, descending, alias, row="r"):
+    def sort(self, param, descending, alias, row="r", seen=None):
         """(key, its SQL type, join) of an order of rows by the parameter: its least value, or its greatest to descend.
 
-        A resource without the element counts as the smallest.
+        A resource without the element counts as the smallest. `seen`: (types, alias) -> which rows of these the
+        actor may see, for an order that depends on other rows.
         """
         rows = f"{alias}.resource = {row}.pk AND {alias}.param = %s"
         end = f"{alias}.top" if descending else f"{alias}.n = 0"

@@ -178,7 +178,7 @@ class QuantityType(SearchType):
                 return
         yield keys.key(param.type, param.code, "unit", system, code), low, high
 
-    def sort(self, param, descending, alias, row="r"):
+    def sort(self, param, descending, alias, row="r", seen=None):
         """By the bare value."""
         least = "max" if descending else "min"
         join = SQL(

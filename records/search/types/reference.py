@@ -6,6 +6,7 @@ from django.conf import settings
 from django.db import models
 
 from records import keys
+from records.access import Everything
 from records.definitions.structures import RESOURCE_TYPES, is_resource_type
 from records.errors import UnsupportedModifier
 from records.fhirpath.references import literal
@@ -119,13 +120,14 @@ class ReferenceType(SearchType):
 
     # read side
 
-    def sort(self, param, descending, alias, row="r"):
-        """By the id of the resource referred to."""
+    def sort(self, param, descending, alias, row="r", seen=None):
+        """By the id of the resource referred to; one that the actor may not see is none. (attack A15)"""
         least = "max" if descending else "min"
+        visible = seen(param.targets or RESOURCE_TYPES, "t")
         join = SQL(
             f"LEFT JOIN LATERAL (SELECT {least}(t.id) AS id FROM reference i JOIN resource t ON t.identity = i.target"
-            f" WHERE i.resource = {row}.pk AND i.param = %s) {alias} ON TRUE",
-            (param.key,),
+            f" WHERE i.resource = {row}.pk AND i.param = %s AND NOT t.deleted AND ({visible.text})) {alias} ON TRUE",
+            (param.key, *visible.params),
         )
         return f"coalesce({alias}.id, '')", "text", join
 
@@ -184,13 +186,19 @@ class ReferenceType(SearchType):
         if param.type not in param.targets:
             raise UnsupportedModifier(param.code, "below", f"it does not refer to another {param.type}")
         found = list(dict.fromkeys(t for text in texts for t in self.identities(param, text, (param.type,))))
-        closure = (
-            "WITH RECURSIVE c(target) AS (SELECT unnest(%s::bigint[])"
-            f" UNION SELECT {reached} FROM c, reference b {join} WHERE b.param = %s AND {on} AND NOT t.deleted)"
-            " SELECT target FROM c"
-        )
-        where = SQL(f"i.param = %s AND i.target = ANY(ARRAY({closure}))", (param.key, found, param.key))
-        return Match("reference", where)
+
+        def through(access):
+            """A step leads over resources that the actor may see, and over no other. (attack A13)"""
+            seen = access.resources("search", param.type, "t")
+            closure = (
+                "WITH RECURSIVE c(target) AS (SELECT unnest(%s::bigint[])"
+                f" UNION SELECT {reached} FROM c, reference b {join} WHERE b.param = %s AND {on} AND NOT t.deleted"
+                f" AND ({seen.text})) SELECT target FROM c"
+            )
+            where = f"i.param = %s AND i.target = ANY(ARRAY({closure}))"
+            return SQL(where, (param.key, found, param.key, *seen.params))
+
+        return Match("reference", through(Everything()), through=through)
 
     @modifier("identifier")
     def identifier(self, param, texts):

@@ -241,7 +241,7 @@ class TokenType(SearchType):
             return [keys.key(type, code, "sc", system, value.lower() if system in CASELESS else value)]
         raise invalid(param, text, "expected code, system|code, |code or system|")
 
-    def sort(self, param, descending, alias, row="r"):
+    def sort(self, param, descending, alias, row="r", seen=None):
         """By code, or by the value of an identifier, contact or text."""
         least = "max" if descending else "min"
         if has_values(param):

@@ -46,7 +46,7 @@ class UriType(SearchType):
 
     # read side
 
-    def sort(self, param, descending, alias, row="r"):
+    def sort(self, param, descending, alias, row="r", seen=None):
         least = "max" if descending else "min"
         join = SQL(
             f"LEFT JOIN LATERAL (SELECT {least}(i.value) AS value FROM uri i"
