@@ -143,8 +143,8 @@ def plain(of):
 def instances(types, fill):
     label = {"system": "http://terminology.hl7.org/CodeSystem/v3-Confidentiality", "code": "V"}
     meta = {"resourceType": "Parameters", "parameter": [{"name": "meta", "valueMeta": {"security": [label]}}]}
-    fhirpath = {"resourceType": "Parameters", "parameter": [{"name": "operation", "part": [
-        {"name": "type", "valueCode": "delete"}, {"name": "path", "valueString": f"{fill['type']}.note"}]}]}  # fmt: skip
+    parts = [{"name": "type", "valueCode": "delete"}, {"name": "path", "valueString": f"{fill['type']}.note"}]
+    fhirpath = {"resourceType": "Parameters", "parameter": [{"name": "operation", "part": parts}]}
     patches = [[{"op": "test", "path": "/status", "value": "final"}], [{"op": "remove", "path": "/code"}],
                [{"op": "add", "path": "/language", "value": "fr"}]]  # fmt: skip
     for type, id in ((fill["type"], fill["item"]), (fill["type"], ABSENT), ("Observation", fill["own"]),
