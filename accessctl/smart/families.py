@@ -52,6 +52,16 @@ def revoke(authorization):
     Token.objects.filter(authorization=authorization, revoked=None).update(revoked=now)
 
 
+def authorized(client, user, **granted):
+    """The code of a new authorisation, as text."""
+    text = new_secret()
+    Authorization.objects.create(
+        client=client, user=user, code=digest(text), expires=timezone.now() + CODE, authenticated=user.last_login,
+        **granted,
+    )  # fmt: skip
+    return text
+
+
 def exchange(code, client, redirect):
     """The Authorization that a code stands for, locked; None when it is none of this client, or over.
 

@@ -5,6 +5,8 @@
 `tokens`      token, introspection, revocation  `validator`  our rules, for oauthlib's grants
 `assertions`  private_key_jwt                   `jwks`       keys of clients, fetched safely
 `signing`     our own keys, and id_tokens
+`authorize`   the page where a person says yes  `people`     the records to choose from
+`launch`      an EHR opens an application       `words`      scopes as people understand them
 
 oauthlib is the engine of django-oauth-toolkit; its models are not used, as a request is judged by one table of tokens.
 """

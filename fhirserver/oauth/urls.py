@@ -23,4 +23,5 @@ urlpatterns = [
     path("oauth/token", later("tokens", "token")),
     path("oauth/introspect", later("tokens", "introspect")),
     path("oauth/revoke", later("tokens", "revoke")),
+    path("oauth/launch", later("launch", "launch")),
 ]

@@ -3,6 +3,7 @@
 from django.urls import include, path, re_path
 from django.views.generic import RedirectView
 
+from ..oauth import authorize
 from . import home, login, static
 
 handler400, handler403, handler404, handler500 = home.bad, home.refused, home.unknown, home.failed
@@ -11,6 +12,8 @@ urlpatterns = [
     path("", home.home, name="home"),
     path("preferences", home.preferences, name="preferences"),
     re_path(r"^static/(?P<stem>[\w./-]+)\.(?P<hash>[0-9a-f]{12})\.(?P<suffix>\w+)\Z", static.serve),
+    path("oauth/authorize", authorize.authorize, name="oauth_authorize"),
+    path("oauth/decide", authorize.decide, name="oauth_decide"),
     path("account/", include(login.urlpatterns)),
     re_path(r"^(?P<space>account|care|me|admin|developers)\Z", RedirectView.as_view(url="/%(space)s/")),
 ]

@@ -11,6 +11,7 @@ from django.contrib.auth.models import Group, Permission
 from django.core.management.base import BaseCommand, CommandError
 
 from accessctl.people import AttendingDoctor, Block, Person, Proxy
+from accessctl.smart.registration import LOOPBACK, register
 from fhirserver.embedded.folder import Folder, FolderError, write_private
 from fhirserver.embedded.reach import add_data_argument, reach
 from fhirserver.system import execute
@@ -25,6 +26,7 @@ PEOPLE = 40
 SEED = 1
 EVERY = 2.0  # seconds between two progress lines
 SAID = "urn:fhirserver:demo|consent"  # identifier of the patient's consent
+APP = "openid fhirUser launch launch/patient offline_access online_access patient/*.cruds user/*.cruds"
 MARK = "demo"  # the group of the demo logins: it exists once all the people do
 
 
@@ -49,6 +51,7 @@ class Command(BaseCommand):
                 Folder.at(data).create()
                 write_private(logins, json.dumps(passwords, indent=1) + "\n")
                 behind_logins()
+                clients(Folder.at(data))
                 mark(passwords)
         except (FolderError, FHIRError) as error:
             raise CommandError(str(error)) from error
@@ -181,6 +184,18 @@ def consent(patient, doctor):
             ],
         },
     }
+
+
+def clients(folder):
+    """An application on any port of this machine, and a backend service with its key in the folder."""
+    from joserfc.jwk import ECKey
+
+    register("demo-app", title="Demonstration", scopes=APP, redirects=[f"http://{h}/callback" for h in LOOPBACK],
+             launch_url="http://127.0.0.1/launch")  # fmt: skip
+    key = ECKey.generate_key("P-384", {"kid": "demo", "alg": "ES384", "use": "sig"})
+    write_private(folder.secrets / "demo-service.pem", key.as_pem(private=True).decode())
+    register("demo-service", title="Demonstration service", scopes="system/*.cruds",
+             jwks={"keys": [key.as_dict(private=False)]})  # fmt: skip
 
 
 def mark(logins):
