@@ -147,6 +147,23 @@ class Notice(models.Model):
         ]
 
 
+class Doubt(models.Model):
+    """An access that a patient finds doubtful, until a data-protection officer has answered."""
+
+    patient = models.BigIntegerField()
+    event = models.BigIntegerField()  # AuditRecord.seq
+    text = models.TextField()
+    person = models.ForeignKey(Person, on_delete=models.SET_NULL, null=True)  # who said so
+    created = models.DateTimeField(db_default=Now())
+    answered = models.DateTimeField(null=True)
+    answer = models.TextField(null=True)
+
+    class Meta:
+        db_table = "doubt"
+        indexes = [models.Index(fields=["answered", "created"], name="doubt_open"),
+                   models.Index(fields=["patient"], name="doubt_patient")]  # fmt: skip
+
+
 class RightChange(models.Model):
     """A row of a table of rights or people as it became, by a trigger; append-only. Read through the schema `past`."""
 

@@ -237,6 +237,7 @@ AXES_COOLOFF_TIME = timedelta(minutes=15)
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_RESET_ON_SUCCESS = True
 AXES_LOCKOUT_CALLABLE = "fhirserver.web.home.locked_out"
+SILENCED_SYSTEM_CHECKS = ["axes.W002"]  # it looks for its middleware in MIDDLEWARE only
 AXES_VERBOSE = AXES_ENABLE_ADMIN = False
 
 # -- databases -------------------------------------------------------------------------------------------------------
@@ -333,6 +334,7 @@ LOGGING = {
     "loggers": {
         "django.request": {"filters": ["faults"]},
         "axes": {"level": "WARNING"},
+        "fontTools": {"level": "WARNING"},
         "django.security.DisallowedHost": {"level": "CRITICAL"},  # a client's mistake, answered with 400
     },
 }

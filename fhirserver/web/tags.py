@@ -2,10 +2,21 @@
 
 from django import template
 
+from . import readable
+
 register = template.Library()
+register.filter("moment", readable.moment)
+register.filter("instant", readable.instant)
+register.filter("concept", readable.concept)
+register.filter("kind", readable.kind)
 
 
 @register.filter
 def get(mapping, key):
     """The value under a key that a variable holds."""
     return mapping.get(key) if hasattr(mapping, "get") else None
+
+
+@register.filter
+def is_list(value):
+    return isinstance(value, list)

@@ -4,7 +4,7 @@ from django.urls import include, path, re_path
 from django.views.generic import RedirectView
 
 from ..oauth import authorize
-from . import home, login, static
+from . import addresses, care, home, login, me, static  # noqa: F401  (addresses first: the others' paths need them)
 
 handler400, handler403, handler404, handler500 = home.bad, home.refused, home.unknown, home.failed
 
@@ -15,5 +15,7 @@ urlpatterns = [
     path("oauth/authorize", authorize.authorize, name="oauth_authorize"),
     path("oauth/decide", authorize.decide, name="oauth_decide"),
     path("account/", include(login.urlpatterns)),
+    path("care/", include(care.urlpatterns)),
+    path("me/", include(me.urlpatterns)),
     re_path(r"^(?P<space>account|care|me|admin|developers)\Z", RedirectView.as_view(url="/%(space)s/")),
 ]

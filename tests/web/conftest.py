@@ -26,9 +26,9 @@ class Browser(Client):
 
     def submit(self, path, fields=(), page=None, **more):
         """POST of a form on a page, with that page's token."""
-        if page:
-            self.get(page)
-        token = self.cookies["csrf"].value if "csrf" in self.cookies else ""
+        if page or "csrf" not in self.cookies:
+            self.get(page or "/")
+        token = self.cookies["csrf"].value
         return self.post(path, {**dict(fields), "csrfmiddlewaretoken": token}, **more)
 
     def sign_in(self, name, password=PASSWORD, **more):

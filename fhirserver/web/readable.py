@@ -1,0 +1,279 @@
+"""FHIR as people read it: names, dates, values, titles. Narratives are never shown, so none can harm. (attack A56)"""
+
+import re
+from datetime import date, datetime
+
+from django.utils.formats import date_format
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+NAMES = {
+    "AllergyIntolerance": gettext_lazy("Allergy"),
+    "CarePlan": gettext_lazy("Care plan"),
+    "Condition": gettext_lazy("Health problem"),
+    "Consent": gettext_lazy("Consent"),
+    "DiagnosticReport": gettext_lazy("Report"),
+    "DocumentReference": gettext_lazy("Document"),
+    "Encounter": gettext_lazy("Visit"),
+    "ImagingStudy": gettext_lazy("Imaging"),
+    "Immunization": gettext_lazy("Vaccine"),
+    "MedicationRequest": gettext_lazy("Prescription"),
+    "MedicationStatement": gettext_lazy("Medicine"),
+    "Observation": gettext_lazy("Measurement"),
+    "Procedure": gettext_lazy("Procedure"),
+}
+TITLES = ("code", "type", "vaccineCode", "medicationCodeableConcept", "procedureCode", "class", "category")
+DATES = (
+    "effectiveDateTime", "effectiveInstant", "effectivePeriod", "occurrenceDateTime", "performedDateTime",
+    "performedPeriod", "started", "period", "date", "authoredOn", "onsetDateTime", "onsetPeriod", "recordedDate",
+    "dateTime", "issued", "dateAsserted", "created",
+)  # fmt: skip
+STATUSES = ("clinicalStatus", "status")
+GENDERS = {"female": gettext_lazy("female"), "male": gettext_lazy("male"), "other": gettext_lazy("other"),
+           "unknown": gettext_lazy("unknown")}  # fmt: skip
+INS = ("urn:oid:1.2.250.1.213.1.4.8", "urn:oid:1.2.250.1.213.1.4.9", "urn:oid:1.2.250.1.213.1.4.10",
+       "urn:oid:1.2.250.1.213.1.4.11")  # fmt: skip
+MOMENT = re.compile(r"(\d{4})(?:-(\d\d)(?:-(\d\d)(?:T(\d\d:\d\d))?)?)?")
+
+
+def kind(type):
+    return NAMES.get(type, type)
+
+
+def concept(value):
+    """Text of a CodeableConcept, a Coding, or a list of either."""
+    if isinstance(value, list):
+        return ", ".join(filter(None, map(concept, value)))
+    if not isinstance(value, dict):
+        return value if isinstance(value, str) else ""
+    codings = value.get("coding") or ()
+    shown = [c.get("display") for c in codings if c.get("display")] or [c.get("code") for c in codings if c.get("code")]
+    return value.get("text") or (shown[0] if shown else "") or value.get("display") or value.get("code") or ""
+
+
+def code_of(resource):
+    """(system, code) of the first coding of what it is."""
+    for coding in (resource.get("code") or {}).get("coding") or ():
+        if coding.get("code"):
+            return coding.get("system") or "", coding["code"]
+    return "", ""
+
+
+def name(resource):
+    """Name of a person or an organization."""
+    names = resource.get("name")
+    if isinstance(names, str):
+        return names
+    if not names:
+        return _("without name")
+    best = next((n for use in ("usual", "official") for n in names if n.get("use") == use), names[0])
+    parts = [*(best.get("prefix") or ()), *(best.get("given") or ())[:1], best.get("family") or ""]
+    return best.get("text") or " ".join(filter(None, parts)) or _("without name")
+
+
+def birth_name(patient):
+    """The family name at birth where another is in use, else ""."""
+    official = next((n.get("family", "") for n in patient.get("name") or () if n.get("use") == "official"), "")
+    return "" if official and official in name(patient) else official
+
+
+def identifiers(patient):
+    """The INS first, what else there is after it."""
+    found = [i for i in patient.get("identifier") or () if i.get("value")]
+    return sorted(found, key=lambda i: i.get("system") not in INS)
+
+
+def started(resource):
+    """The text of the date by which it is sorted, "" when it has none."""
+    for element in DATES:
+        if element in resource:
+            value = resource[element]
+            return (value.get("start") or value.get("end") or "") if isinstance(value, dict) else value
+    return ""
+
+
+def moment(text):
+    """A FHIR date as people write it, as precise as it is; the clock is that of the place it names."""
+    match = MOMENT.match(text or "")
+    if not match:
+        return ""
+    year, month, day, clock = match.groups()
+    try:
+        if month is None:
+            return year
+        if day is None:
+            return date_format(date(int(year), int(month), 1), "F Y")
+        said = date_format(date(int(year), int(month), int(day)), "j F Y")
+    except ValueError:
+        return text
+    zone = " UTC" if clock and text.endswith(("Z", "+00:00")) else ""
+    return f"{said}, {clock}{zone}" if clock else said
+
+
+def age(birth):
+    """Whole years since a complete date of birth, else None."""
+    try:
+        born, today = date.fromisoformat(birth or ""), date.today()
+    except ValueError:
+        return None
+    return today.year - born.year - ((today.month, today.day) < (born.month, born.day))
+
+
+def quantity(value):
+    if not isinstance(value, dict) or value.get("value") is None:
+        return ""
+    unit = value.get("unit") or value.get("code") or ""
+    return f"{value.get('comparator') or ''}{value['value']} {unit}".strip()
+
+
+def value(resource):
+    """The result of an Observation, its components together."""
+    for key, given in resource.items():
+        if key.startswith("value") and len(key) > 5:
+            return simple(given)
+    parts = [(concept(c.get("code")), value(c)) for c in resource.get("component") or ()]
+    if len(parts) == 2 and all(v for _name, v in parts) and code_of(resource)[1] == "85354-9":
+        return "/".join(v.split(" ")[0] for _name, v in parts) + " mmHg"
+    return ", ".join(f"{n}: {v}" for n, v in parts if v) or concept(resource.get("dataAbsentReason"))
+
+
+def simple(given):
+    """Any small value."""
+    if isinstance(given, bool):
+        return _("yes") if given else _("no")
+    if not isinstance(given, dict):
+        return moment(given) if isinstance(given, str) and MOMENT.fullmatch(given) else str(given)
+    if "value" in given and ("unit" in given or "code" in given):
+        return quantity(given)
+    if "low" in given or "high" in given:
+        return f"{quantity(given.get('low'))} – {quantity(given.get('high'))}"
+    if "start" in given or "end" in given:
+        return f"{moment(given.get('start'))} – {moment(given.get('end'))}".strip(" –")
+    return concept(given) or given.get("reference") or str(given.get("value", ""))
+
+
+def limits(resource):
+    """(low, high, text) of the first reference range; numbers or None."""
+    for given in resource.get("referenceRange") or ():
+        low, high = given.get("low"), given.get("high")
+        text = given.get("text") or " – ".join(filter(None, (quantity(low), quantity(high))))
+        if low and not high:
+            text = given.get("text") or f"≥ {quantity(low)}"
+        if high and not low:
+            text = given.get("text") or f"≤ {quantity(high)}"
+        return magnitude(low), magnitude(high), text
+    return None, None, ""
+
+
+def magnitude(given):
+    """The number of a Quantity, or None."""
+    try:
+        return float(given["value"])
+    except (TypeError, KeyError, ValueError):
+        return None
+
+
+def flag(resource):
+    """ "low" or "high" beside the reference range, "" within it or without."""
+    found, (low, high, _text) = magnitude(resource.get("valueQuantity")), limits(resource)
+    if found is None:
+        return ""
+    return "low" if low is not None and found < low else "high" if high is not None and found > high else ""
+
+
+def title(resource):
+    for element in TITLES:
+        if said := concept(resource.get(element)):
+            return said
+    return resource.get("description") or str(kind(resource["resourceType"]))
+
+
+def status(resource):
+    for element in STATUSES:
+        if element in resource:
+            return concept(resource[element])
+    return ""
+
+
+def summary(resource):
+    """One line of what it says, beside title and date."""
+    match resource["resourceType"]:
+        case "Observation":
+            return value(resource)
+        case "DiagnosticReport":
+            return resource.get("conclusion", "")
+        case "DocumentReference":
+            return resource.get("description", "")
+        case "MedicationStatement" | "MedicationRequest":
+            doses = resource.get("dosage") or resource.get("dosageInstruction") or ()
+            return "; ".join(d["text"] for d in doses if d.get("text"))
+        case "AllergyIntolerance":
+            return concept([m for r in resource.get("reaction") or () for m in r.get("manifestation") or ()])
+        case "Encounter":
+            return concept(resource.get("reasonCode")) or concept(resource.get("class"))
+    return ""
+
+
+def item(resource, since=None):
+    """A resource as lists show it."""
+    written = (resource.get("meta") or {}).get("lastUpdated", "")
+    return {
+        "type": resource["resourceType"], "id": resource["id"], "kind": kind(resource["resourceType"]),
+        "title": title(resource), "date": started(resource), "when": moment(started(resource)),
+        "summary": summary(resource), "status": status(resource), "flag": flag(resource),
+        "new": bool(since and written > since), "masked": masked(resource), "who": who(resource),
+    }  # fmt: skip
+
+
+def masked(resource):
+    return any(s.get("code") == "MASQUE_PS" for s in (resource.get("meta") or {}).get("security") or ())
+
+
+def who(resource):
+    """Names of who made it, as far as the resource says them."""
+    found = []
+    for element in ("author", "performer", "interpreter", "recorder", "requester", "asserter", "informationSource"):
+        given = resource.get(element)
+        for each in given if isinstance(given, list) else [given] if given else ():
+            each = each.get("actor") or each
+            if each.get("display"):
+                found.append(each["display"])
+    return ", ".join(dict.fromkeys(found))
+
+
+HIDDEN = frozenset(("resourceType", "id", "meta", "text", "contained", "data", "div"))
+
+
+def facts(tree, depth=0):
+    """A resource as (label, text or facts) pairs, whatever its type: nothing but text reaches the page."""
+    found = []
+    for key, given in tree.items():
+        if key in HIDDEN or key.startswith("_"):
+            continue
+        for each in given if isinstance(given, list) else [given]:
+            label = words(key)
+            if not isinstance(each, dict):
+                found.append((label, simple(each)))
+            elif {"coding", "reference", "start", "end", "unit"} & each.keys() or (said(each) and depth > 2):
+                found.append((label, said(each)))
+            elif key == "extension" and "url" in each:
+                inner = {k: v for k, v in each.items() if k != "url"}
+                found.append((words(each["url"].rsplit("/", 1)[-1]), facts(inner, depth + 1)))
+            else:
+                found.append((label, facts(each, depth + 1)))
+    return found
+
+
+def said(each):
+    return simple(each)
+
+
+def words(key):
+    """birthPlace -> Birth place."""
+    text = re.sub(r"[-_]|(?<=[a-z])(?=[A-Z])", " ", key)
+    return text[:1].upper() + text[1:].lower()
+
+
+def instant(at):
+    """A time of the database as text, UTC."""
+    return f"{date_format(at, 'j F Y, H:i')} UTC" if isinstance(at, datetime) else ""

@@ -1,0 +1,28 @@
+// Draws [data-chart] elements with uPlot; the numbers come from a JSON element and stand in a table as well.
+"use strict";
+for (const place of document.querySelectorAll("[data-chart]")) {
+  const series = JSON.parse(document.getElementById(place.dataset.chart).textContent);
+  const probe = document.createElement("span");
+  place.append(probe);
+  const colour = name => { probe.style.color = `var(${name})`; return getComputedStyle(probe).color; };
+  const lines = ["--accent", "--warn", "--good", "--bad"].map(colour);
+  const [ink, grid, range] = [colour("--soft"), colour("--line"), colour("--good")];
+  probe.remove();
+  const data = [series.times.map(t => Date.parse(t) / 1000), ...series.lines.map(l => l.values)];
+  const options = series.lines.map((l, n) => ({label: l.label, stroke: lines[n % lines.length], width: 2,
+    points: {show: true, size: 7}, spanGaps: true, value: (_, v) => v == null ? "" : `${v} ${series.unit}`}));
+  for (const [label, values] of [["min", series.low], ["max", series.high]])
+    if (values.some(v => v != null)) {
+      data.push(values);
+      options.push({label, stroke: range, dash: [6, 4], width: 1.5, points: {show: false}, spanGaps: true});
+    }
+  const axis = {stroke: ink, grid: {stroke: grid, width: 1}, ticks: {stroke: grid}};
+  const language = document.documentElement.lang;
+  const day = new Intl.DateTimeFormat(language, {year: "numeric", month: "short", day: "numeric"});
+  const size = () => ({width: place.clientWidth, height: Math.max(220, Math.min(340, place.clientWidth * .5))});
+  const months = new Intl.DateTimeFormat(language, {year: "2-digit", month: "short"});
+  const plot = new uPlot({...size(),
+    axes: [{...axis, values: (_, ticks) => ticks.map(t => months.format(t * 1000))}, {...axis, size: 56, label: series.unit}],
+    series: [{label: "", value: (_, v) => v == null ? "" : day.format(v * 1000)}, ...options]}, data, place);
+  addEventListener("resize", () => plot.setSize(size()));
+}

@@ -1,0 +1,33 @@
+"""The session as a caller: the Actor that a token of the same user would be, asked of the database for each request."""
+
+from django.core.exceptions import PermissionDenied
+
+from accessctl.actor import Actor, InvalidToken, Person, Stale
+from accessctl.scopes import parsed
+from records.database import execute
+
+CLIENT = "web"  # as the audit names it
+SCOPES = "user/*.cruds"  # a ceiling without effect: the person decides
+WHO = (
+    "SELECT u.username, p.user_id, p.kind, p.profession, p.regulator, p.practitioner_key, p.patient_key"
+    " FROM auth_user u JOIN person p ON p.user_id = u.id WHERE u.id = %s AND u.is_active"
+)
+
+
+class Visitor:
+    """A caller, as `endpoint.execute` takes it. A user without a Person is none: rights are judged by the person."""
+
+    def __init__(self, user):
+        self._user = user.pk
+        self._rows = execute(WHO, (self._user,))
+        if not self._rows:
+            raise PermissionDenied
+        login, *person = self._rows[0]
+        self.person = Person(*person)
+        self.actor = Actor(CLIENT, login, parsed(SCOPES), None, None, self.person)
+
+    def confirm(self):
+        """Raise InvalidToken when the user may not come in any more, Stale when the person has changed."""
+        rows = execute(WHO, (self._user,))
+        if rows != self._rows:
+            raise Stale if rows else InvalidToken

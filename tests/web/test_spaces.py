@@ -1,0 +1,216 @@
+"""The spaces of patients and clinicians: what is shown, to whom, and what a click changes at the next request."""
+
+import json
+
+import pytest
+
+from accessctl.models import AuditRecord
+from accessctl.people import Block, Dossier, Proxy
+from accessctl.rights import Doubt, Opening
+from records.keys import identity
+
+from .world import EVIL, Clinic, signed_in
+
+
+@pytest.fixture
+def clinic(browser):
+    return Clinic()
+
+
+def text(answer):
+    assert answer.status_code == 200, (answer.status_code, answer.headers.get("Location"))
+    return answer.content.decode()
+
+
+def test_a_doctor_reads_by_the_page_what_the_access_gives_and_the_audit_tells_it(clinic):
+    doctor = signed_in("doctor")
+    assert f"/care/{clinic.a}/" in text(doctor.get("/care/"))
+    summary = text(doctor.get(f"/care/{clinic.a}/"))
+    assert (
+        "Penicillin" in summary and "Haemoglobin" in summary and summary.index("Penicillin") < summary.index("Haemog")
+    )
+    chart = text(doctor.get(f"/care/{clinic.a}/results/?code=http%3A%2F%2Floinc.org%7C718-7"))
+    assert '"values": [11.2, 12.5, 17.9]' in chart and "high" in chart and "low" in chart
+    letter = text(doctor.get(f"/care/{clinic.a}/DocumentReference/{clinic.document}/"))
+    assert "A letter." in letter
+    told = AuditRecord.objects.filter(client="web", user="doctor", patient=clinic.key)
+    assert {"read", "search-type"} <= set(told.values_list("interaction", flat=True))
+
+
+def test_what_is_not_given_is_not_there(clinic):
+    hidden, absent = f"/care/{clinic.a}/", "/care/nobody/"
+    stranger = signed_in("stranger")
+    answers = [stranger.get(path) for path in (hidden, absent)]
+    assert [a.status_code for a in answers] == [404, 404]
+    bodies = [a.content.decode().replace(clinic.a, "").replace("nobody", "") for a in answers]
+    strip = [b.split('name="csrfmiddlewaretoken"')[0] for b in bodies]
+    assert strip[0] == strip[1]
+    assert "None of your patients" in text(stranger.get("/care/?family=Aubert&given=&birthdate="))
+
+
+@pytest.mark.parametrize("login, opens", [
+    ("alice", ["/me/{a}/"]), ("paul", ["/me/{a}/"]), ("bob", ["/me/{b}/"]), ("doctor", ["/care/{a}/"]),
+    ("stranger", []), ("nurse", []), ("clerk", []),
+])  # fmt: skip
+def test_nobody_comes_into_another_space_or_record_by_its_address(clinic, login, opens):
+    browser = signed_in(login)
+    found = []
+    for path in ("/me/{a}/", "/me/{b}/", "/care/{a}/", "/care/{b}/"):
+        answer = browser.get(path.format(a=clinic.a, b=clinic.b))
+        assert answer.status_code in (200, 403, 404)
+        if answer.status_code == 200:
+            found.append(path)
+    assert found == opens
+
+
+def test_an_entry_of_another_record_is_not_found_under_mine(clinic):
+    clinic.made({"resourceType": "Consent", **{k: v for k, v in _consent(clinic.b, clinic.practitioner).items()}},
+                by=clinic.other)  # fmt: skip
+    doctor = signed_in("doctor")
+    assert doctor.get(f"/care/{clinic.b}/Observation/{clinic.foreign}/").status_code == 200
+    assert doctor.get(f"/care/{clinic.a}/Observation/{clinic.foreign}/").status_code == 404
+    assert signed_in("alice").get(f"/me/{clinic.a}/Observation/{clinic.foreign}/").status_code == 404
+
+
+def _consent(patient, practitioner):
+    from tests.accessctl.people import consent
+
+    return consent(patient, to=f"Practitioner/{practitioner}")
+
+
+def test_stored_scripts_reach_no_page_as_markup(clinic):
+    for login, root in (("doctor", "/care"), ("alice", "/me")):
+        browser = signed_in(login)
+        for path in (
+            "/",
+            "/timeline/",
+            f"/AllergyIntolerance/{clinic.allergy}/",
+            f"/DocumentReference/{clinic.document}/",
+        ):
+            page = text(browser.get(f"{root}/{clinic.a}{path}"))
+            assert EVIL not in page and "<img src=x" not in page and "<script>" not in page
+
+
+def test_a_file_is_a_download_that_no_browser_runs(clinic):
+    answer = signed_in("alice").get(f"/me/{clinic.a}/DocumentReference/{clinic.document}/file/1")
+    assert answer.content == b"<script>" and answer.headers["Content-Type"] == "application/octet-stream"
+    assert answer.headers["Content-Disposition"].startswith("attachment; filename*=UTF-8''x%22%3Cscript")
+    assert "sandbox" in answer.headers["Content-Security-Policy"]
+    assert signed_in("alice").get(f"/me/{clinic.a}/DocumentReference/{clinic.document}/file/7").status_code == 404
+
+
+def test_the_patient_withdraws_and_gives_access_and_it_counts_at_once(clinic):
+    alice, doctor = signed_in("alice"), signed_in("doctor")
+    path = f"/care/{clinic.a}/"
+    page = text(alice.get(f"{clinic.root}/access/?name=Perrin"))
+    withdraw = page.split('action="' + f"{clinic.root}/access/withdraw/")[1].split('"')[0]
+    assert doctor.get(path).status_code == 200
+    assert alice.submit(f"{clinic.root}/access/withdraw/{withdraw}").status_code == 302
+    assert doctor.get(path).status_code == 404
+    alice.submit(f"{clinic.root}/access/grant", {"practitioner": clinic.practitioner})
+    assert doctor.get(path).status_code == 200
+    alice.submit(f"{clinic.root}/decide/block", {"practitioner": f"Practitioner/{clinic.practitioner}"})
+    assert doctor.get(path).status_code == 404 and Block.objects.count() == 1
+    alice.submit(f"{clinic.root}/decide/unblock", {"practitioner": f"Practitioner/{clinic.practitioner}"})
+    assert doctor.get(path).status_code == 200
+    alice.submit(f"{clinic.root}/decide/close-record")
+    assert doctor.get(path).status_code == 404 and alice.get(f"{clinic.root}/").status_code == 200
+    alice.submit(f"{clinic.root}/decide/reopen-record")
+    assert doctor.get(path).status_code == 200
+    asked = AuditRecord.objects.filter(client="web", user="alice").values_list("interaction", flat=True)
+    assert {"update", "create", "$block", "$unblock", "$close-record", "$reopen-record"} <= set(asked)
+
+
+def test_an_entry_is_masked_and_shown_again(clinic):
+    clinic.attending.delete()  # who attends sees what is masked
+    alice, doctor = signed_in("alice"), signed_in("doctor")
+    for type, id in (("Observation", clinic.lab), ("DocumentReference", clinic.document)):
+        seen = f"/care/{clinic.a}/{type}/{id}/"
+        assert doctor.get(seen).status_code == 200
+        alice.submit(f"{clinic.root}/{type}/{id}/mask", {"hide": "yes"})
+        assert doctor.get(seen).status_code == 404
+        assert "hidden from professionals" in text(alice.get(f"{clinic.root}/timeline/")) or type == "Observation"
+        alice.submit(f"{clinic.root}/{type}/{id}/mask", {"hide": "no"})
+        assert doctor.get(seen).status_code == 200
+
+
+def test_a_stranger_breaks_the_glass_with_a_reason_and_the_patient_reads_it(clinic):
+    clinic.system.put(f"Patient/{clinic.a}", {
+        "resourceType": "Patient", "id": clinic.a, "name": [{"family": "Aubert", "given": ["Alice"]}],
+        "birthDate": "1980-02-03", "gender": "female", "identifier": [{"system": "urn:x", "value": "77"}],
+    })  # fmt: skip
+    stranger, alice = signed_in("stranger"), signed_in("alice")
+    given = {"ins": "urn:x|77", "reason": "short", "mode": "bris-de-glace"}
+    assert "at least 10" in text(stranger.submit("/care/emergency/", given))
+    given["reason"] = "Unconscious, brought in by the fire brigade"
+    assert stranger.submit("/care/emergency/", given | {"ins": "urn:x|78"}).status_code == 200
+    assert Opening.objects.count() == 0
+    assert stranger.submit("/care/emergency/", given).headers["Location"] == f"/care/{clinic.a}/"
+    assert "Emergency access" in text(stranger.get(f"/care/{clinic.a}/"))
+    assert given["reason"] in text(alice.get(f"{clinic.root}/access/"))
+    assert given["reason"] in text(alice.get(f"{clinic.root}/notices/"))
+    stranger.submit(f"/care/{clinic.a}/end/")
+    assert stranger.get(f"/care/{clinic.a}/").status_code == 404
+    alice.submit(f"{clinic.root}/decide/oppose-emergency")
+    assert Dossier.objects.get(patient=clinic.key).opposes_emergency
+    assert stranger.submit("/care/emergency/", given).status_code == 200
+    assert stranger.get(f"/care/{clinic.a}/").status_code == 404
+
+
+def test_the_patient_reads_who_looked_and_reports_a_doubt(clinic):
+    signed_in("doctor").get(f"/care/{clinic.a}/")
+    alice = signed_in("alice")
+    page = text(alice.get(f"{clinic.root}/history/?others=1"))
+    assert "Reason:" in page
+    event = page.split(f'href="{clinic.root}/history/')[-1].split("/")[0]
+    assert "What is doubtful?" in text(alice.get(f"{clinic.root}/history/{event}/"))
+    alice.submit(f"{clinic.root}/decide/report-access", {"event": event, "text": "I do not know this doctor"})
+    assert Doubt.objects.get().event == int(event)
+    bob = signed_in("bob")
+    assert bob.get(f"/me/{clinic.b}/history/{event}/").status_code == 404
+    bob.submit(f"/me/{clinic.b}/decide/report-access", {"event": event, "text": "I am curious"})
+    assert Doubt.objects.count() == 1
+
+
+def test_decisions_about_a_foreign_record_do_nothing(clinic):
+    for login in ("bob", "doctor", "clerk"):
+        browser = signed_in(login)
+        for name in ("block", "close-record", "name-proxy", "oppose-emergency"):
+            fields = {"practitioner": f"Practitioner/{clinic.practitioner}", "login": login}
+            assert browser.submit(f"{clinic.root}/decide/{name}", fields).status_code in (302, 403, 404)
+        assert browser.submit(f"{clinic.root}/access/grant", {"practitioner": clinic.practitioner}).status_code != 200
+    assert Block.objects.count() == 0 and Dossier.objects.count() == 0 and Proxy.objects.count() == 1
+
+
+def test_who_is_mandated_neither_closes_the_record_nor_names_others(clinic):
+    Proxy.objects.update(kind="mandated")
+    paul, alice = signed_in("paul"), signed_in("alice")
+    paul.submit(f"{clinic.root}/decide/close-record")
+    paul.submit(f"{clinic.root}/decide/name-proxy", {"login": "bob"})
+    assert Dossier.objects.count() == 0 and Proxy.objects.count() == 1
+    alice.submit(f"{clinic.root}/decide/name-proxy", {"login": "bob"})
+    bob = signed_in("bob")
+    assert "You act for" in text(bob.get(f"{clinic.root}/")) and "Whose record" in text(bob.get("/me/"))
+    alice.submit(f"{clinic.root}/decide/end-proxy", {"login": "bob"})
+    assert bob.get(f"{clinic.root}/").status_code == 404
+    alice.submit(f"{clinic.root}/decide/end-proxy", {"login": "paul"})
+    assert paul.get(f"{clinic.root}/").status_code == 404
+
+
+def test_the_record_goes_along_as_data_and_as_a_document(clinic):
+    alice = signed_in("alice")
+    bundle = json.loads(alice.get(f"{clinic.root}/record.json").content)
+    assert bundle["type"] == "collection"
+    assert {clinic.a, clinic.lab, clinic.document} <= {e["resource"]["id"] for e in bundle["entry"]}
+    assert clinic.foreign not in str(bundle)
+    paper = alice.get(f"{clinic.root}/record.pdf")
+    assert paper.content.startswith(b"%PDF") and paper.headers["Content-Type"] == "application/pdf"
+    assert signed_in("bob").get(f"{clinic.root}/record.pdf").status_code == 404
+
+
+@pytest.mark.parametrize("path", ["/me/{a}/access/grant", "/me/{a}/decide/close-record", "/care/emergency/"])
+def test_a_form_from_elsewhere_changes_nothing(clinic, path):
+    login = "alice" if path.startswith("/me") else "doctor"
+    browser = signed_in(login)
+    assert browser.post(path.format(a=clinic.a), {"practitioner": clinic.practitioner}).status_code == 403
+    assert identity("Patient", clinic.a) == clinic.key and Dossier.objects.count() == 0
