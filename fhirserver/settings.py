@@ -237,7 +237,10 @@ AXES_COOLOFF_TIME = timedelta(minutes=15)
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_RESET_ON_SUCCESS = True
 AXES_LOCKOUT_CALLABLE = "fhirserver.web.home.locked_out"
-SILENCED_SYSTEM_CHECKS = ["axes.W002"]  # it looks for its middleware in MIDDLEWARE only
+SILENCED_SYSTEM_CHECKS = [
+    "axes.W002",  # it looks for its middleware in MIDDLEWARE only
+    "templates.W003",  # `static` is ours on purpose
+]
 AXES_VERBOSE = AXES_ENABLE_ADMIN = False
 
 # -- databases -------------------------------------------------------------------------------------------------------
