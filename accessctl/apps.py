@@ -8,7 +8,8 @@ class AccessConfig(AppConfig):
     def ready(self):
         from django.db.models.signals import post_migrate
 
-        from . import consent, decisions, emergency, explain, guard, labels, matrix, sources  # noqa: F401  (they register themselves)  # noqa: F401
+        # They register themselves.
+        from . import consent, decisions, emergency, explain, guard, labels, matrix, sources  # noqa: F401
         from .audit import history, served  # noqa: F401
         from .granular import indexed_at_once  # noqa: F401
 

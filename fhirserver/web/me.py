@@ -328,7 +328,7 @@ def notices(request, id):
     rows = execute(
         "SELECT n.kind, n.created, coalesce(nullif(trim(u.first_name || ' ' || u.last_name), ''), u.username),"
         " op.reason, op.until FROM notice n LEFT JOIN opening op ON op.id = n.opening_id"
-        " LEFT JOIN auth_user u ON u.id = op.person_id"
+        " LEFT JOIN auth_user u ON u.id = coalesce(op.person_id, n.about_id)"
         " WHERE n.patient = %s AND n.person_id IS NULL ORDER BY n.created DESC LIMIT 100",
         (identity("Patient", id),),
     )
