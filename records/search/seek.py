@@ -15,7 +15,7 @@ from records.sql import SQL, all_of
 from .query import Chain, Criterion, Has
 from .types import Any, Match
 
-FEW = 5000
+FEW = 10_000
 FEW_DATED = 20_000  # of rows that carry their clinical date: to put them in order, no other row is looked at
 NARROW = ("string", "uri", "composite", "quantity", "date", "reference", "token")  # the tables, narrow first
 

@@ -17,7 +17,7 @@ from records.sql import SQL, all_of
 from .conditions import WALKED, Place, condition, matched, member
 from .query import Chain, Criterion, Has, Ids, Updated, Within
 from .seek import beginning, seeking
-from .types import Match
+from .types import TYPES, Match
 
 MERGED = 8  # so many values of an "or" are merged as index walks; with more the planner chooses
 FREE = Place(fenced=False)
@@ -62,7 +62,7 @@ def start(query, access, ordered=True):
     if any(isinstance(node, Updated) for node, _ in found):
         leads = []  # it may be the narrowest, and has an index of its own
     if way and (reached or not best) and (begun := beginning(leads)):
-        first, source = seeking(begun, _walk(best[1] if best else None, query.type, floor, way), way)
+        first, source = seeking(begun, _walk(best[1] if best else _implied(found), query.type, floor, way), way)
         others = [condition(node, query.type, access, WALKED) for node, _ in found]
         return Start(source, all_of([*_between("d.occurred", low, high), *others]), True, not floor, first)
     if reached:
@@ -77,6 +77,16 @@ def start(query, access, ordered=True):
     # a date that bounds the rows walked is checked on them, everything else may be where the planner starts
     others = [condition(node, query.type, access, Place() if _is_bound(match) else FREE) for node, match in found]
     return Start(SQL("resource r"), all_of([*_between("r.occurred", low, high), *others]))
+
+
+def _implied(found):
+    """Rows in clinical order that all that a composite finds has too: fewer to walk than those of the type."""
+    for node, match in found:
+        if isinstance(node, Criterion) and node.modifier is None and isinstance(match, Match):
+            implied = TYPES[node.param.family].implied(node.param, node.texts)
+            if isinstance(implied, Match) and 0 < len(implied.keys) <= MERGED:
+                return implied
+    return None
 
 
 def _match(node, access):

@@ -112,6 +112,10 @@ class SearchType:
         """What rows satisfy one of the texts."""
         raise NotImplementedError
 
+    def implied(self, param, texts):
+        """A match by rows in clinical order that is true wherever this one is, or None."""
+        return None
+
     def modified(self, name, param, texts):
         """What rows satisfy one of the texts under a modifier."""
         if name not in self.modifiers:

@@ -124,6 +124,15 @@ class CompositeType(SearchType):
         found = any_of(self._one(param, text) for text in texts)
         return Match("composite", SQL("i.param = %s", (param.key,)) & found)
 
+    def implied(self, param, texts):
+        """The token rows that whatever matches has as well, which are in clinical order; None when that is not sure."""
+        if len(texts) != 1:
+            return None
+        for part, text in zip(parts_of(param), split(texts[0], "$"), strict=False):
+            if part.kind == "token" and holds_all(part, param):
+                return TYPES["token"].match(part.param, (text,))
+        return None
+
     def _one(self, param, text):
         parts = parts_of(param)
         given = split(text, "$")
@@ -142,6 +151,15 @@ class CompositeType(SearchType):
                 spans += 1
         found = [keys.key(param.type, param.code, *names) for names in product(*chosen)]
         return all_of([SQL("i.key = ANY(%s)", (found,)), *conditions])
+
+
+@cache
+def holds_all(part, param):
+    """Does the parameter of a part hold its values of every group?"""
+    if part.of_resource or (param.type, param.code) in SWAPPED:
+        return False
+    known = {each.strip() for each in part.param.expression.split("|")}
+    return {f"{group.strip()}.{part.expression}" for group in param.expression.split("|")} <= known
 
 
 # what is compared for equality, as texts that go into the key
