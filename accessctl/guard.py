@@ -13,7 +13,8 @@ from records.resources import labels
 from records.resources.compartments import patients_of
 from records.signals import resources_written
 
-from .labels import BY_PATIENT, FROM_PATIENT, FROM_REPRESENTATIVES
+from .labelling import MARK, sensitive
+from .labels import BY_PATIENT, CLOSED, FROM_PATIENT, FROM_REPRESENTATIVES
 from .pieces import own
 
 FROM_PEOPLE = FROM_PATIENT | FROM_REPRESENTATIVES
@@ -66,13 +67,22 @@ def changes_what_it_may(d, before, bits, is_author, actor):
         foreign = (added | taken) & BY_PATIENT
         if not is_author:
             foreign |= taken & ~FROM_PEOPLE
-    if foreign:
+    if foreign and foreign & ~by_rule(d.resource, d.type) & ~(taken & by_rule(before, d.type)):
         raise Forbidden(f"The access given does not allow this change of the security labels of {d.type}/{d.id}.")
+
+
+def by_rule(resource, type):
+    """The labels that come and go with the content: of its codes, and of its parts."""
+    found = CLOSED if type in labels.PARTS else 0
+    for label in sensitive(resource, type):
+        found |= labels.BITS[label]
+    return found
 
 
 def content(resource):
     """The tree without what labelling changes."""
     meta = {k: v for k, v in (resource.get("meta") or {}).items() if k not in ("security", "versionId", "lastUpdated")}
+    meta["tag"] = [t for t in meta.get("tag") or () if t.get("system") != MARK]
     return {**{k: v for k, v in resource.items() if k != "meta"}, "meta": meta}
 
 

@@ -3,7 +3,7 @@
 The order of this file is the order of the bits in stored rows: add at the end, never between.
 """
 
-from records.resources.labels import BITS, known, labels
+from records.resources.labels import BITS, known, labels, rises
 
 VISIBILITY = "https://mos.esante.gouv.fr/NOS/TRE_A07-StatutVisibiliteDocument/FHIR/TRE-A07-StatutVisibiliteDocument"
 VISIBILITY_OIDS = ("urn:oid:1.2.250.1.213.1.1.4.13", "1.2.250.1.213.1.1.4.13")
@@ -36,6 +36,8 @@ CLOSED = RESTRICTED | VERY_RESTRICTED | SENSITIVITIES  # what no permit reaches 
 
 COVERED = {"U": 0, "L": 0, "M": 0, "N": 0, "R": RESTRICTED, "V": RESTRICTED | VERY_RESTRICTED}  # by a permit
 DENIED = {"R": RESTRICTED | VERY_RESTRICTED, "V": VERY_RESTRICTED}  # by a deny; U L M N: everything
+
+rises(CLOSED)
 
 
 @labels

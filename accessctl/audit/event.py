@@ -11,7 +11,7 @@ from records.database import execute
 from records.definitions.structures import type_name
 from records.formats.json import parse
 from records.keys import identity
-from records.resources.labels import BITS
+from records.resources.labels import codings
 from records.resources.store import instant
 
 from ..pieces import dated
@@ -238,11 +238,7 @@ def labelled(references, labels):
     bits = 0
     for reference in references:
         bits |= labels.get(reference, 0)
-    first = {}
-    for (system, code), bit in BITS.items():
-        if bits & bit:
-            first.setdefault(bit, {"system": system, "code": code})
-    return list(first.values())
+    return codings(bits)
 
 
 def received(record):

@@ -206,8 +206,8 @@ def write(writes, access):
         " ARRAY(SELECT nextval('resource_pk_seq') FROM generate_series(1, %s))",
         (sum(w.current is None for w in writes),),
     )[0]
-    pks, rows = iter(pks), Rows()
-    done = [one(w, access, now, pks, rows) for w in writes]
+    pks, rows, above = iter(pks), Rows(), labels.above(writes)
+    done = [one(w, access, now, pks, rows, above.get(n, 0)) for n, w in enumerate(writes)]
     rows.insert()
     changed = [d for d in done if d.changed]
     if changed:
@@ -215,10 +215,10 @@ def write(writes, access):
     return done
 
 
-def one(w, access, now, pks, rows):
+def one(w, access, now, pks, rows, above=0):
     """The Written of one write, its rows added to `rows`; none when it says nothing new."""
     row = w.current
-    resource = labels.labelled(w.resource, w.type) if w.resource is not None else None
+    resource = labels.labelled(w.resource, w.type, above) if w.resource is not None else None
     if row is not None and resource is not None and same(resource, row):
         return Written(row.pk, w.type, row.id, row.version, row.updated, w.method, row.patient, row.shared,
                        row.occurred, resource, bytes(row.body), changed=False, created=False)  # fmt: skip
