@@ -20,6 +20,8 @@ class ActorAccess:
         self.principal = actor.principal
         self.author = actor.author
         self.organization = None
+        self.provenance = None  # X-Provenance of what is being written
+        self.beside = []  # Touched: what was written beside what was asked
         self._predicates = {}
 
     def resources(self, code, type, alias="r", pk="pk"):

@@ -9,7 +9,19 @@ class AccessConfig(AppConfig):
         from django.db.models.signals import post_migrate
 
         # They register themselves.
-        from . import consent, decisions, emergency, explain, guard, labelling, labels, matrix, sources  # noqa: F401
+        from . import (  # noqa: F401
+            consent,
+            decisions,
+            emergency,
+            explain,
+            guard,
+            identities,
+            labelling,
+            labels,
+            matrix,
+            provenance,
+            sources,
+        )
         from .audit import history, served  # noqa: F401
         from .granular import indexed_at_once  # noqa: F401
 

@@ -107,3 +107,26 @@ class Replay(models.Model):
         db_table = "replay"
         constraints = [models.UniqueConstraint(fields=["principal", "key"], name="replay_key")]
         indexes = [models.Index(fields=["at"], name="replay_at")]
+
+
+class Ins(models.Model):
+    """Which Patient a qualified INS is; reached through the functions claim_ins and resolve_ins alone."""
+
+    digest = models.BinaryField(primary_key=True)  # SHA-256 of system|value
+    resource = models.BigIntegerField()
+
+    class Meta:
+        db_table = "ins"
+        indexes = [models.Index(fields=["resource"], name="ins_resource")]
+
+
+class InsResolution(models.Model):
+    """How often somebody was told, in a minute, which Patient an INS is."""
+
+    pk = models.CompositePrimaryKey("principal", "minute")
+    principal = models.CharField(max_length=400)
+    minute = models.DateTimeField()
+    count = models.IntegerField()
+
+    class Meta:
+        db_table = "ins_resolution"

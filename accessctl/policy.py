@@ -19,6 +19,7 @@ class Policy:
     openingMinutes: int
     emergencyProfessions: list
     regulationProfessions: list
+    insPerMinute: dict  # Patients found by their qualified INS: of a person, of a client without one
     forbiddenPurposes: list  # insurance, employment, marketing: refused whatever the patient says (CSP L1111-18)
 
 

@@ -145,13 +145,15 @@ class Notifying(Round):
 
 
 class Tidying(Round):
-    """Answers kept under Idempotency-Keys go after their time."""
+    """Answers kept under Idempotency-Keys, and counts of resolutions, go after their time."""
 
     seconds = TIDY_SECONDS
 
     def work(self):
         from accessctl.replay import purge
+        from records.database import execute
 
+        execute("SELECT forget_ins_resolutions()")
         return purge()
 
 

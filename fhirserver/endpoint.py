@@ -115,9 +115,9 @@ def key_of(request):
 
 def execute(interaction, caller, request_id, key=None):
     """Run in a transaction of its own and record it; a batch is as many executions as it has entries."""
-    if transaction.is_batch(interaction):
-        return batch(interaction, caller, request_id, key)
     try:
+        if transaction.is_batch(interaction):
+            return batch(interaction, caller, request_id, key)
         if caller is not None:
             allowance.take(caller.actor.client, max(1, transaction.size(interaction)))
         return retried(lambda: committed(interaction, caller, request_id, key))
@@ -131,6 +131,7 @@ def committed(interaction, caller, request_id, key):
     if caller is None:
         return run(interaction, None)
     access = access_for(caller.actor)
+    access.provenance = interaction.provenance
     access.check(interaction)
     interaction = prepared(interaction)
     if only_reads(interaction):
@@ -142,6 +143,7 @@ def committed(interaction, caller, request_id, key):
         with atomic(snapshot=transaction.only_reads(interaction)):
             outcome = replayed(key, caller.actor, interaction, access, lambda: run(interaction, access))
             caller.confirm()
+            outcome.touched += access.beside
             record(caller.actor, interaction, outcome, request_id)
     return outcome
 
@@ -171,6 +173,8 @@ def recorded_refusal(interaction, caller, request_id, error):
 
 def batch(interaction, caller, request_id, key):
     """Every entry alone; a failure is that entry's answer. (http.html#brules)"""
+    if interaction.provenance is not None:
+        raise errors.BadRequest("X-Provenance speaks of one interaction; in a batch Provenance is an entry.")
     asked = transaction.entries(interaction)
     outcomes, recorded = [], []
     for n, each in enumerate(asked):

@@ -14,7 +14,7 @@ from records.interactions.parse import Request, pairs
 from . import formats
 
 HEADERS = ("HTTP_IF_MATCH", "HTTP_IF_NONE_MATCH", "HTTP_IF_MODIFIED_SINCE", "HTTP_IF_NONE_EXIST", "HTTP_PREFER",
-           "HTTP_ACCEPT_LANGUAGE")  # fmt: skip
+           "HTTP_ACCEPT_LANGUAGE", "HTTP_X_PROVENANCE")  # fmt: skip
 HOST = re.compile(r"[A-Za-z0-9.\-:\[\]]+")
 PREFIX = re.compile(r"(?:/[A-Za-z0-9._~\-]+)*")
 FORWARDED = re.compile(r'(?:^|[;,\s])(host|proto)="?([^";,\s]+)"?', re.I)

@@ -1,6 +1,7 @@
 """Create, plain and conditional. (http.html#create, http.html#ccreate)"""
 
 from .. import errors
+from ..keys import identity
 from ..resources.store import Write
 from .interaction import Outcome, Touched, interaction
 from .writing import carry_out, plans
@@ -16,6 +17,11 @@ def create(interaction, access):
 def plan(target, access):
     """A Write of version 1, or the outcome of a condition that matched."""
     interaction = target.interaction
+    if target.recognised:
+        place = f"{interaction.type}/{target.id}"
+        touched = [Touched(interaction.type, target.id, None, patient_of(interaction.type, target.id))]
+        return Outcome(200, None, interaction.type, target.id, touched=touched,
+                       headers={"Location": f"{interaction.base}/{place}"})  # fmt: skip
     if target.found:
         row = target.row
         touched = [Touched(interaction.type, row.id, row.version, row.patient)]
@@ -23,6 +29,11 @@ def plan(target, access):
         return Outcome(200, body, interaction.type, row.id, row.version, row.updated, location=True, touched=touched)
     require_type(target)
     return Write("POST", interaction.type, target.id, target.resource, base=interaction.base)
+
+
+def patient_of(type, id):
+    """The patient of what is known by its id alone: a Patient is its own."""
+    return identity(type, id) if type == "Patient" else None
 
 
 def require_type(target):

@@ -44,6 +44,7 @@ class Interaction:
     query: object = None  # search: the parsed Query
     behind: int = 0  # search: writes that its index does not show yet
     language: str = ""  # Accept-Language, as sent
+    provenance: str | None = None  # X-Provenance, as sent
 
 
 class Touched(NamedTuple):

@@ -46,6 +46,7 @@ def parse(request):
         "full_url": request.full_url,
         "patch_format": request.patch_format,
         "language": request.headers.get("accept-language", ""),
+        "provenance": request.headers.get("x-provenance"),
     }
     if segments and segments[-1].startswith("$"):
         return an_operation(method, segments, common)

@@ -257,6 +257,9 @@ def entry(asked, outcome):
         response["lastModified"] = instant(outcome.updated)
         if outcome.status in (200, 201):
             found["fullUrl"] = f"{asked.base}/{url}"
+    elif is_write and outcome.status == 200 and "Location" in outcome.headers:  # known by its id alone
+        response["location"] = f"{outcome.type}/{outcome.id}"
+        found["fullUrl"] = outcome.headers["Location"]
     wanted = not is_write or asked.prefer_return == "representation"
     if outcome.body is not None and wanted and outcome.status < 400:
         found["resource"] = Raw(outcome.body) if isinstance(outcome.body, bytes) else outcome.body

@@ -33,6 +33,19 @@ def plans(code):
     return register
 
 
+RECOGNISERS: dict[str, Callable] = {}
+
+
+def recognises(type):
+    """Register (resource, access) -> id of the resource that a create of the type would make a second time, or None."""
+
+    def register(function):
+        RECOGNISERS[type] = function
+        return function
+
+    return register
+
+
 @dataclass(slots=True)
 class Target:
     """One interaction on its way to a Write."""
@@ -42,6 +55,7 @@ class Target:
     resource: dict | None = None
     row: store.Row | None = None  # current and visible; also a deleted one
     found: bool = False  # a condition that searches matched
+    recognised: bool = False  # there already, by what it says of itself; told by its id alone
     hidden: bool = False  # a row is there, outside the writer's access
     assigned: bool = False  # the id is the server's own choice
     shares: int | None = None  # position of an earlier target with the same If-None-Exist
@@ -70,6 +84,7 @@ def carry_out(interactions, access, expressions=None):
     for target, expression in zip(targets, expressions or (), strict=False):
         target.expression = expression
     targets = selection.select(targets, access)
+    recognise(targets, access)
     name(targets)
     references.resolve(
         [(t.resource, t.expression) for t in targets if t.resource is not None and t.interaction.code != "patch"],
@@ -94,6 +109,18 @@ def carry_out(interactions, access, expressions=None):
         else:
             outcomes.append(plan_ if result is None else told(target, result, result.pk not in unread))
     return outcomes
+
+
+def recognise(targets, access):
+    """A create of what is there already, as its type knows it, finds that."""
+    for target in targets:
+        interaction = target.interaction
+        recogniser = RECOGNISERS.get(interaction.type) if interaction.code == "create" else None
+        if recogniser is None or target.found or target.shares is not None or target.resource is None:
+            continue
+        id = one(lambda t, a, of=recogniser: of(t.resource, a), target, access)
+        if id is not None:
+            target.id, target.found, target.recognised = id, True, True
 
 
 def plan(target, access):

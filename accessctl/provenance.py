@@ -1,0 +1,89 @@
+"""X-Provenance: who really said what is written, kept as a Provenance of it in the same transaction. (provenance.html)
+
+The server sets the targets: every version that the interaction wrote. Where somebody writes on behalf of a patient
+there always is one: without the header the server makes it; with it, an agent must name whom it acts for.
+"""
+
+from django.dispatch import receiver
+
+from records import errors
+from records.database import execute
+from records.formats.json import parse
+from records.interactions.interaction import Touched
+from records.resources import store
+from records.resources.intake import refusal
+from records.resources.validation import check
+from records.signals import resources_written
+
+TYPE = "Provenance"
+PARTICIPANT = "http://terminology.hl7.org/CodeSystem/provenance-participant-type"
+LOGIN = "urn:fhirserver:login"
+HEADER = "X-Provenance"
+
+
+@receiver(resources_written)
+def resources_have_an_origin(batch, access, **_):
+    """Within the transaction that writes, after everything else was judged."""
+    written = [d for d in batch if d.type != TYPE]
+    if not written:
+        return
+    if getattr(access, "actor", None) is None:
+        return  # the system's own
+    given, represented = access.provenance, whom(written, access.actor)
+    if given is None and not represented:
+        return
+    if given is None:
+        resource = made(access.actor, represented)
+    else:
+        access.provenance = None  # what is written below is not itself said by somebody
+        resource = understood(given, represented)
+    resource["target"] = [{"reference": f"{d.type}/{d.id}/_history/{d.version}"} for d in written]
+    resource.setdefault("recorded", store.instant(written[0].updated))
+    if wrong := [i for i in check(resource, TYPE) if i.severity in ("error", "fatal")]:
+        raise refusal(wrong)
+    done = store.write([store.Write("POST", TYPE, None, resource)], access)
+    access.beside += [Touched(TYPE, d.id, d.version, d.patient) for d in done]
+    if given is not None and store.hidden_after(done, access, lambda d: "create"):
+        raise errors.Forbidden(f"The access given does not allow this create of {TYPE}.")
+
+
+def understood(text, represented):
+    """The Provenance of the header, without target."""
+    resource = parse(text.encode())
+    if resource.get("resourceType") != TYPE:
+        raise errors.InvalidStructure(f"{HEADER} holds a Provenance.", expression="Provenance.resourceType")
+    if "target" in resource:
+        raise errors.InvalidStructure(f"The server sets the target of what {HEADER} says.",
+                                      expression="Provenance.target")  # fmt: skip
+    agents = [each for each in resource.get("agent") or () if isinstance(each, dict)]
+    named = {(each.get("onBehalfOf") or {}).get("reference") for each in agents}
+    if missing := [f"Patient/{id}" for id in represented if f"Patient/{id}" not in named]:
+        raise errors.Invalid(f"This is written on behalf of {', '.join(missing)}: an agent must say so.",
+                             expression="Provenance.agent.onBehalfOf")  # fmt: skip
+    resource.pop("id", None)
+    return resource
+
+
+def whom(written, actor):
+    """Ids of the patients into whose records a proxy writes."""
+    if actor.person is None or actor.person.kind != "patient":
+        return []
+    keys = {d.patient for d in written if d.patient is not None} - {actor.person.patient}
+    if not keys:
+        return []
+    return sorted(id for (id,) in execute("SELECT id FROM resource WHERE identity = ANY(%s)", (sorted(keys),)))
+
+
+def made(actor, represented):
+    """What the server knows itself: the login acts for them."""
+    return {
+        "resourceType": TYPE,
+        "agent": [
+            {
+                "type": {"coding": [{"system": PARTICIPANT, "code": "author"}]},
+                "who": {"identifier": {"system": LOGIN, "value": actor.user}},
+                "onBehalfOf": {"reference": f"Patient/{id}"},
+            }
+            for id in represented
+        ],
+    }
