@@ -99,6 +99,12 @@ def rotate(text, client):
     return authorization
 
 
+def owner(text):
+    """The client that a refresh token was given to, valid or not."""
+    found = RefreshToken.objects.select_related("authorization__client").filter(digest=digest(text)).first()
+    return found and found.authorization.client
+
+
 def spend(text):
     """The refresh token was used."""
     RefreshToken.objects.filter(digest=digest(text)).update(used=timezone.now())

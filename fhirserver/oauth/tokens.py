@@ -24,11 +24,20 @@ def token(request):
         raise Refused("invalid_request", "grant_type is missing.")
     if given["grant_type"] not in ("authorization_code", "refresh_token", "client_credentials"):
         raise Refused("unsupported_grant_type", "Only authorization_code, refresh_token and client_credentials.")
+    name_owner(given)
     with transaction.atomic():  # also when it is refused: a code or token that came twice has ended its family
         _, body, status = token_endpoint(validator).create_token_response(
             validator.audience, "POST", urlencode(given), {}
         )
     return status, json.loads(body)
+
+
+def name_owner(given):
+    """RFC 6749 6 lets a public client leave out its name, and npm's fhirclient does: the token says whose it is."""
+    if given["grant_type"] != "refresh_token" or {"client_id", "client_assertion"} & set(given):
+        return
+    if owner := families.owner(given.get("refresh_token", "")):
+        given["client_id"] = owner.client_id
 
 
 @endpoint(["POST"])

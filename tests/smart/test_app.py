@@ -359,6 +359,19 @@ def test_A61_S20_a_refresh_token_is_bound(world, app):
     assert app.refresh(narrow["refresh_token"]).tree["scope"] == "offline_access launch/patient patient/Patient.rs"
 
 
+def test_S17_a_public_client_may_leave_out_its_name_at_a_refresh(world, app):
+    """RFC 6749 6; a client with keys proves itself."""
+    token = app.tokens("alice", f"offline_access {PATIENT}")["refresh_token"]
+    form = {"grant_type": "refresh_token", "refresh_token": token}
+    fresh = post("/oauth/token", form)
+    assert fresh.status_code == 200
+    assert post("/oauth/token", form).tree["error"] == "invalid_grant"
+    assert post("/oauth/token", {**form, "refresh_token": "x"}).tree["error"] == "invalid_client"
+    Client.objects.filter(name="app").update(jwks=public(EC))
+    form["refresh_token"] = fresh.tree["refresh_token"]
+    assert post("/oauth/token", form).tree["error"] == "invalid_client"
+
+
 def test_A61_ten_refreshes_at_once(world, app):
     token, started = app.tokens("alice", f"offline_access {PATIENT}")["refresh_token"], threading.Barrier(10)
 
