@@ -5,7 +5,7 @@ from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.db.models.functions import Now
 
-from . import people, rights  # noqa: F401  (tables of their own files)
+from . import external, people, rights  # noqa: F401  (tables of their own files)
 from .smart.tables import Authorization, Client, Launch, RefreshToken, SeenAssertion, SigningKey  # noqa: F401
 
 

@@ -46,6 +46,11 @@ SETTINGS = {
     "FHIRSERVER_STATEMENT_TIMEOUT": ("10000", "longest database statement of a request, in milliseconds"),
     "FHIRSERVER_LOCK_TIMEOUT": ("5000", "longest wait for a lock on a resource, in milliseconds; then 503"),
     "FHIRSERVER_CATCH_UP_MS": ("1000", "time a search may spend on indexing what it depends on, in milliseconds"),
+    "FHIRSERVER_OIDC_ISSUER": ("", "issuer of an identity provider that professionals sign in with; unset: none"),
+    "FHIRSERVER_OIDC_CLIENT_ID": ("", "client_id that the provider gave this server"),
+    "FHIRSERVER_OIDC_CLIENT_SECRET": ("", "and its secret"),
+    "FHIRSERVER_OIDC_SCOPE": ("openid scope_all", "scopes asked of the provider"),
+    "FHIRSERVER_OIDC_ACR": ("eidas1", "how sign-ins must be proven: acr values, separated by spaces"),
     "FHIRSERVER_REQUIRE_SUBJECT": ("false", "refuse an Observation without subject"),
     "FHIRSERVER_STRICT_CONSENT": ("false", "refuse a Consent not enforceable whole; false: it closes the record"),
     "FHIRSERVER_REFERENTIAL_INTEGRITY": ("false", "refuse references to resources that are not here"),
@@ -111,6 +116,11 @@ FHIRSERVER_MAX_COUNT = number("FHIRSERVER_MAX_COUNT")
 FHIRSERVER_DEADLINE_MS = number("FHIRSERVER_DEADLINE_MS")
 FHIRSERVER_STATEMENT_TIMEOUT = number("FHIRSERVER_STATEMENT_TIMEOUT")
 FHIRSERVER_CATCH_UP_MS = number("FHIRSERVER_CATCH_UP_MS")
+FHIRSERVER_OIDC_ISSUER = text("FHIRSERVER_OIDC_ISSUER")
+FHIRSERVER_OIDC_CLIENT_ID = text("FHIRSERVER_OIDC_CLIENT_ID")
+FHIRSERVER_OIDC_CLIENT_SECRET = text("FHIRSERVER_OIDC_CLIENT_SECRET")
+FHIRSERVER_OIDC_SCOPE = text("FHIRSERVER_OIDC_SCOPE")
+FHIRSERVER_OIDC_ACR = text("FHIRSERVER_OIDC_ACR")
 FHIRSERVER_REQUIRE_SUBJECT = flag("FHIRSERVER_REQUIRE_SUBJECT")
 FHIRSERVER_STRICT_CONSENT = flag("FHIRSERVER_STRICT_CONSENT")
 FHIRSERVER_REFERENTIAL_INTEGRITY = flag("FHIRSERVER_REFERENTIAL_INTEGRITY")

@@ -11,7 +11,7 @@ from joserfc.jwk import ECKey, RSAKey
 
 from accessctl.smart.tables import Client
 
-from . import jwks
+from . import fetch, jwks
 
 BEARER = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 ALGORITHMS = {"RS384": "RSA", "ES384": "EC"}
@@ -47,7 +47,7 @@ def proven(form, audience):
         if form.get("client_id", client.name) != client.name:
             raise Wrong("client_id is another one")
         jwt.decode(text, key_of(client, header), algorithms=list(ALGORITHMS))
-    except (JoseError, ValueError, TypeError, KeyError, RecursionError, jwks.Unreachable) as error:
+    except (JoseError, ValueError, TypeError, KeyError, RecursionError, fetch.Unreachable) as error:
         raise Wrong(str(error)) from error
     check(claims, client, audience)
     with connection.cursor() as cursor:

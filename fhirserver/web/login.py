@@ -21,6 +21,7 @@ from django.utils.translation import gettext as _
 from django.views.generic import RedirectView
 
 SECOND_FACTOR = ("staff", "professional")  # kinds of people
+EXTERNAL = "external"  # in the session of who signed in by an identity provider, which asked for both factors
 DEMO = "demo"  # the group that `manage.py demo` makes
 
 urlpatterns = [
@@ -90,7 +91,7 @@ def second_factor(get_response):
     def middleware(request):
         user, path = request.user, request.path_info
         free = path.startswith(("/account/", "/static/")) or path == "/preferences"
-        if not user.is_authenticated or free or not must_have(user):
+        if not user.is_authenticated or free or not must_have(user) or EXTERNAL in request.session:
             return get_response(request)
         from allauth.mfa.utils import is_mfa_enabled
 

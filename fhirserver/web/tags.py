@@ -1,6 +1,7 @@
 """Template tags of our own pages; loaded everywhere."""
 
 from django import template
+from django.conf import settings
 
 from . import readable
 
@@ -9,6 +10,12 @@ register.filter("moment", readable.moment)
 register.filter("instant", readable.instant)
 register.filter("concept", readable.concept)
 register.filter("kind", readable.kind)
+
+
+@register.simple_tag
+def external_login():
+    """Is there an identity provider to sign in with?"""
+    return bool(settings.FHIRSERVER_OIDC_ISSUER)
 
 
 @register.filter

@@ -4,6 +4,7 @@ from django.urls import include, path, re_path
 from django.views.generic import RedirectView
 
 from ..oauth import authorize
+from ..oauth.urls import later
 from . import addresses, care, home, login, me, static  # noqa: F401  (addresses first: the others' paths need them)
 
 handler400, handler403, handler404, handler500 = home.bad, home.refused, home.unknown, home.failed
@@ -14,6 +15,8 @@ urlpatterns = [
     re_path(r"^static/(?P<stem>[\w./-]+)\.(?P<hash>[0-9a-f]{12})\.(?P<suffix>\w+)\Z", static.serve),
     path("oauth/authorize", authorize.authorize, name="oauth_authorize"),
     path("oauth/decide", authorize.decide, name="oauth_decide"),
+    path("account/external/", later("external", "begin"), name="external_begin"),
+    path("account/external/callback", later("external", "end"), name="external_end"),
     path("account/", include(login.urlpatterns)),
     path("care/", include(care.urlpatterns)),
     path("me/", include(me.urlpatterns)),

@@ -9,8 +9,10 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import StringIO
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test import Client as Http
 from joserfc.jwk import ECKey
@@ -19,7 +21,7 @@ from accessctl.models import Token
 from accessctl.smart import families
 from accessctl.smart.registration import InvalidClient, register
 from accessctl.smart.tables import Client, SeenAssertion
-from fhirserver.oauth import jwks
+from fhirserver.oauth import fetch, jwks
 from tests.accessctl.people import person
 from tests.api import Api
 
@@ -168,6 +170,20 @@ def test_S17_what_the_token_endpoint_takes(database):
     refused(post("/oauth/token", {**robot.form(), "client_id": "other"}))
     Client.objects.update(active=False)
     refused(robot.asks())
+
+
+def test_the_command_registers(database, monkeypatch, tmp_path):
+    monkeypatch.setenv("DATABASE_URL", "postgresql:///the-one-in-use")  # so that it reaches for no folder
+    path = tmp_path / "jwks.json"
+    path.write_text(json.dumps(public(EC)))
+    call_command("register_client", "robot", "--scope", "system/Patient.rs", "--jwks", str(path), stdout=StringIO())
+    robot = Backend.__new__(Backend)
+    robot.name, robot.key, robot.alg = "robot", EC, "ES384"
+    assert robot.asks("system/Patient.rs").status_code == 200
+    path.write_text("x")
+    for wrong in (["--jwks", str(path)], ["--behalf", "nobody"], ["--redirect", "http://evil.example/"], []):
+        with pytest.raises(CommandError):
+            call_command("register_client", "other", "--scope", "system/Patient.rs", *wrong)
 
 
 def test_S30_no_shared_secrets(database):
@@ -326,7 +342,7 @@ def test_A67_what_is_fetched(database, keys, answer):
 
 
 def test_A67_a_slow_server(database, keys, monkeypatch):
-    monkeypatch.setattr(jwks, "PATIENCE", 0.2)
+    monkeypatch.setattr(fetch, "PATIENCE", 0.2)
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
@@ -341,23 +357,23 @@ def test_A67_private_addresses_are_not_connected_to(host, monkeypatch):
     def connect(*_, **__):
         raise AssertionError("connected")
 
-    monkeypatch.setattr(jwks.socket, "create_connection", connect)
-    with pytest.raises(jwks.Unreachable):
-        jwks.get(f"https://{host}/jwks")
+    monkeypatch.setattr(fetch.socket, "create_connection", connect)
+    with pytest.raises(fetch.Unreachable):
+        fetch.call(f"https://{host}/jwks")
 
 
 def test_A67_a_name_is_resolved_once(monkeypatch):
     """The connection goes to the address that was judged, whatever the name says a moment later."""
     told, connected = [("93.184.216.34", 443)], []
-    monkeypatch.setattr(jwks.socket, "getaddrinfo", lambda *_, **__: [(0, 0, 0, "", told.pop())])
+    monkeypatch.setattr(fetch.socket, "getaddrinfo", lambda *_, **__: [(0, 0, 0, "", told.pop())])
 
     def connect(address, timeout):
         connected.append(address)
         raise OSError("not really")
 
-    monkeypatch.setattr(jwks.socket, "create_connection", connect)
+    monkeypatch.setattr(fetch.socket, "create_connection", connect)
     with pytest.raises(OSError, match="not really"):
-        jwks.get("https://keys.example.org/jwks")
+        fetch.call("https://keys.example.org/jwks")
     assert connected == [("93.184.216.34", 443)] and not told
 
 
