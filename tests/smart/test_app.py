@@ -93,7 +93,7 @@ def test_in_french(world, app):
     browser = Browser("alice")
     browser.http.cookies["language"] = "fr"
     text = browser.page(app.request("launch/patient patient/Observation.rs?category=laboratory offline_access"))["text"]
-    assert "Autoriser" in text and "Quel dossier" in text and "mesures et résultats" in text
+    assert "Autoriser" in text and "Elle peut" in text and "mesures et résultats" in text
 
 
 # what is asked
