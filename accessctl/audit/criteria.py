@@ -21,7 +21,7 @@ from .event import ACTIONS, ALERT, DCM, EVENT_TYPE, FAILED, GLASS, REST, SERIOUS
 from .readers import TYPE
 
 NAMES = ("_id", "_lastUpdated", "date", "patient", "agent", "entity", "action", "type", "subtype", "outcome")
-OF_THE_PAGE = ("_count", "_page", "_total")
+OF_THE_PAGE = ("_count", "_page", "_total", "_profile")
 BOUNDS = ("_id", "_lastUpdated", "date", "patient")  # one of these, for who may see the audit of everybody
 OURS, THEIRS = SQL("a.received IS NULL"), SQL("a.received IS NOT NULL")
 JSON = "a.received::jsonb"

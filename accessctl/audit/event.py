@@ -28,6 +28,7 @@ REASON = "http://terminology.hl7.org/CodeSystem/v3-ActReason"
 SOURCE_TYPE = "http://terminology.hl7.org/CodeSystem/security-source-type"
 PROFESSION = "https://mos.esante.gouv.fr/NOS/TRE_G15-ProfessionSante/FHIR/TRE-G15-ProfessionSante"
 BALP = "https://profiles.ihe.net/ITI/BALP/"
+TDE = "https://interop.esante.gouv.fr/ig/fhir/tde/StructureDefinition/tde-auditevent"
 LOGIN = "urn:fhirserver:login"
 CLIENT = "urn:fhirserver:client"
 RECEIVED = {"system": "urn:fhirserver:audit", "code": "received"}  # tag: sent by somebody else, kept as it came
@@ -239,6 +240,18 @@ def labelled(references, labels):
     for reference in references:
         bits |= labels.get(reference, 0)
     return codings(bits)
+
+
+def tde(tree):
+    """The same event in the form of ANS, Traçabilité d'événements: who asks and through what, and a period."""
+    agents = sorted((a for a in tree.get("agent") or () if a.get("who")), key=lambda a: not a.get("requestor"))
+    return {
+        **tree,
+        "meta": {**tree["meta"], "profile": [TDE]},
+        **({"subtype": tree["subtype"][:1]} if tree.get("subtype") else {}),
+        "period": {"start": tree["recorded"], "end": tree["recorded"], **(tree.get("period") or {})},
+        "agent": agents[:2],
+    }
 
 
 def received(record):

@@ -11,6 +11,7 @@ from records.interactions.create import require_type
 from records.interactions.interaction import Outcome, Touched, kept_elsewhere
 from records.interactions.writing import Target
 from records.keys import identity
+from records.operations import inputs
 from records.resources import compartments, references
 from records.resources.intake import refusal
 from records.resources.validation import check
@@ -50,9 +51,22 @@ def search(interaction, access):
     wanted = criteria.conditions((*inside, *interaction.parameters), interaction.base)
     if not criteria.is_bounded((*inside, *interaction.parameters)) and oversees(getattr(access, "actor", None)):
         raise errors.TooCostly(f"Bound the search by one of {', '.join(criteria.BOUNDS)}.")
+    form = form_of(interaction.parameters)
     size, after = paging.count(interaction), paging.position(interaction, access)
     found, following = page(interaction, access, wanted, after, size)
-    return bundle(interaction, access, found, following)
+    return bundle(interaction, access, [(record, form(tree)) for record, tree in found], following)
+
+
+def form_of(parameters):
+    """How the events are told: `_profile` asks for the form of ANS, whose searches are bounded by `date`. (ITI-81)"""
+    asked = inputs.one(parameters, "_profile")
+    if asked is None:
+        return lambda tree: tree
+    if asked != event.TDE:
+        raise errors.InvalidValue("_profile", asked, f"expected {event.TDE}")
+    if not any(name == "date" for name, _ in parameters):
+        raise errors.BadRequest("In this form events are searched within a time: give date.")
+    return event.tde
 
 
 def page(interaction, access, wanted, after, size):

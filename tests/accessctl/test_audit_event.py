@@ -154,6 +154,23 @@ def test_another_parameter_is_refused_by_name(world, wrong):
     assert wrong.split("=")[0].split(":")[0] in answer.tree["issue"][0]["diagnostics"]
 
 
+def test_in_the_form_of_ans(read):
+    """Traçabilité d'événements: at most two agents, a period, a search within a time."""
+    form = "https://interop.esante.gouv.fr/ig/fhir/tde/StructureDefinition/tde-auditevent"
+    three = [{"requestor": False, "who": {"display": str(n)}} for n in range(3)]
+    assert read.system.post("AuditEvent", about(read, agent=three)).status_code == 201
+    found = events(read.patient, f"date=ge2020&_profile={form}")
+    assert len(found) > 3
+    for each in found:
+        assert not [i for i in check(each, "AuditEvent") if i.severity == "error"]
+        assert len(each["agent"]) <= 2 and len(each.get("subtype", [])) <= 1
+        assert all("who" in a for a in each["agent"]) and each["period"]["start"] and each["meta"]["profile"] == [form]
+    [seen] = [e for e in found if e.get("subtype", [{}])[0].get("code") == "read"]
+    assert seen["agent"][0]["who"]["reference"] == "Practitioner/dr-doctor" and seen["agent"][0]["requestor"]
+    assert read.patient.get(f"AuditEvent?_profile={form}").status_code == 400
+    assert read.patient.get("AuditEvent?date=ge2020&_profile=urn:x").status_code == 400
+
+
 def test_a_search_over_everybody_is_bounded(world):
     assert world.system.get("AuditEvent").status_code == 400
     assert world.system.get("AuditEvent?date=ge2020").status_code == 200
