@@ -34,6 +34,12 @@ def rules():
     return data["version"], exact, below
 
 
+@cache
+def known_systems():
+    _, exact, below = rules()
+    return exact.keys() | below.keys()
+
+
 @lru_cache(20_000)
 def of_code(system, code):
     """The labels that a code gives; kept, as the same codes come again and again."""
@@ -49,18 +55,19 @@ def sensitive(resource, type):
     """The sensitivities of every coding in the resource, what it contains included."""
     if type not in PATIENTS or type in SPARED:
         return
-    _, exact, below = rules()
-    stack = [v for k, v in resource.items() if k not in INNER]
+    systems, stack = known_systems(), [{k: v for k, v in resource.items() if k not in INNER}]
     while stack:
         node = stack.pop()
-        if isinstance(node, list):
-            stack += node
-        elif isinstance(node, dict):
-            code, system = node.get("code"), node.get("system")
-            if isinstance(code, str) and isinstance(system, str) and (system in exact or system in below):
-                for label in of_code(system, code[:40]):
-                    yield SENSITIVITY, label
-            stack += [v for k, v in node.items() if k not in INNER and isinstance(v, dict | list)]
+        if (system := node.get("system")).__class__ is str and system in systems and isinstance(node.get("code"), str):
+            for label in of_code(system, node["code"][:40]):
+                yield SENSITIVITY, label
+        for key, value in node.items():
+            kind = value.__class__
+            if kind is dict:
+                if key not in INNER:
+                    stack.append(value)
+            elif kind is list:
+                stack += [each for each in value if each.__class__ is dict]
 
 
 sensitive.mark = lambda: (MARK, rules()[0])

@@ -272,19 +272,19 @@ def test_F44_one_record_for_each_access_and_one_place_for_each_record(api):
 
     def writer(n):
         mine = Api(token=api.token)
-        for turn in range(6):
+        for turn in range(3):
             each = mine.get(f"Patient/{created[n % 4]}") if (n + turn) % 3 else mine.post("Patient", PATIENT)
             assert each.status_code in (200, 201)
 
-    with ThreadPoolExecutor(18) as threads:
+    with ThreadPoolExecutor(34) as threads:
         sealers = [threads.submit(sealing) for _ in range(2)]
-        for done in [threads.submit(writer, n) for n in range(16)]:
+        for done in [threads.submit(writer, n) for n in range(32)]:
             done.result()
         over.set()
         for done in sealers:
             done.result()
     seal.seal()
-    assert len(numbers()) == 4 + 16 * 6
+    assert len(numbers()) == 4 + 32 * 3
     assert execute("SELECT count(*), min(position), max(position), count(DISTINCT seq) FROM audit_leaf") == [
         (100, 0, 99, 100)
     ]
@@ -333,6 +333,45 @@ def test_F44_a_sealer_killed_in_the_middle_leaves_no_gap(api, addresses, setting
     assert execute("SELECT count(*) = max(position) + 1, count(*) = (SELECT count(*) FROM audit) FROM audit_leaf") == [
         (True, True)
     ]
+
+
+WRITING = """
+import sys
+import django; django.setup()
+from tests.api import Api
+api = Api(token=sys.argv[1])
+print("ready", flush=True)
+while True:
+    made = api.post("Patient", {"resourceType": "Patient", "active": True})
+    assert made.status_code == 201
+    print(made.tree["id"], flush=True)
+    api.get(f"Patient/{made.tree['id']}")
+"""
+
+
+def test_F44_killed_between_effect_and_record_there_is_never_one_without_the_other(api, addresses, settings, tmp_path):
+    given = addresses | {"DJANGO_SETTINGS_MODULE": "fhirserver.settings", "FHIRSERVER_DATA": str(tmp_path)}
+    given |= {name: getattr(settings, name) for name in ("FHIRSERVER_AUDIT_KEY", "FHIRSERVER_AUDIT_SIGNING_KEY")}
+    given["FHIRSERVER_ALLOWED_HOSTS"] = "testserver"
+    command = [sys.executable, "-c", WRITING, api.token]
+    writers = [subprocess.Popen(command, env=given, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    acknowledged = []
+    for writer in writers:
+        assert writer.stdout.readline() == "ready\n"
+    for writer in writers:  # each at another moment of its work
+        time.sleep(0.21)
+        os.kill(writer.pid, signal.SIGKILL)
+        acknowledged += writer.communicate()[0].split()
+    rows = execute(
+        "SELECT (SELECT count(*) FROM resource), (SELECT count(*) FROM audit WHERE interaction = 'create'),"
+        " (SELECT count(*) FROM resource r WHERE NOT EXISTS (SELECT FROM audit a WHERE a.interaction = 'create'"
+        " AND a.entities = 'Patient/' || r.id)), (SELECT count(*) FROM resource WHERE id = ANY(%s))",
+        (acknowledged,),
+    )
+    stored, recorded, unrecorded, kept = rows[0]
+    assert stored == recorded and not unrecorded and kept == len(set(acknowledged)) > 3
+    seal.seal()
+    assert findings() == []
 
 
 # -- outside -------------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ import pytest
 from guardian.shortcuts import assign_perm
 
 from accessctl.labels import CONFIDENTIALITY, SENSITIVITY, VISIBILITY
-from accessctl.people import AttendingDoctor, Block, Dossier, Person
+from accessctl.people import AttendingDoctor, Block, Dossier, Membership, Person, Proxy
 from records.resources.models import Resource
 
 from .people import SCOPE, api, provision
@@ -44,6 +44,11 @@ def test_case(world, case):
         AttendingDoctor.objects.create(patient=world.key, person=user(case["attending"]))
     if "block" in case:
         Block.objects.create(patient=world.key, person=user(case["block"]))
+    if "member" in case:
+        login, party = case["member"]
+        Membership.objects.create(person=user(login), party=party)
+    if "proxy" in case:
+        Proxy.objects.update(**case["proxy"])
     if "closed" in case:
         Dossier.objects.create(patient=world.key, closed="2026-01-01T00:00:00Z")
     if "grant" in case:
