@@ -204,7 +204,7 @@ def test_F25_the_worker_is_killed_in_the_middle_of_a_task(server, kills):
             (worker,) = eventually(server.worker)
             kill(worker.pid)
         assert found(server, patient) == 20
-        eventually(lambda w=worker: [p for p in server.worker() if p.pid != w.pid], 20)
+        eventually(lambda w=worker: [p for p in server.worker() if p.pid != w.pid], 60)  # `up` pauses longer each time
         server.drained()
     everything(server)
 
