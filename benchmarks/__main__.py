@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from . import bundles, report, run, scale
+from . import bundles, lag, report, run, scale
 from .connection import Target
 
 
@@ -29,6 +29,7 @@ def parse(arguments):
     many.add_argument("folder", type=Path)
     many.add_argument("--seed", type=int, default=1)
     scale.command(commands)
+    lag.command(commands)
     for command in (one, both):
         command.add_argument("--scenario", default="all", help="load,read,search,crud or all")
         command.add_argument("--clients", type=int, default=4, help="that load (default 4)")
@@ -59,6 +60,9 @@ def main(arguments=None):
         return 0
     if options.command == "scale":
         return scale.main(options)
+    if options.command == "lag":
+        print(json.dumps(lag.measure(options), indent=1))
+        return 0
     todo = plan(options)
     if options.command == "bench":
         from . import peers
