@@ -3,6 +3,7 @@
 Each waits for it, and fails when it fails.
 """
 
+import contextlib
 import logging
 import os
 import threading
@@ -13,13 +14,14 @@ import msgspec
 import psycopg
 
 from records import errors
-from records.database import deadline, execute, left, translated
+from records.database import deadline, execute, in_transaction, left, on_commit, translated
 
 from . import encoding, journal
 
 log = logging.getLogger("accessctl.audit")
 PATIENCE = 8  # seconds a read waits for its record
 BLOCK = 64  # numbers fetched beyond those needed
+TRIES = 5
 KEPT = 1.0  # seconds that fetched numbers are used, so that numbers and times run together
 NAMES = (*encoding.COLUMNS, "mac")
 TYPES = (*encoding.TYPES, "bytea")
@@ -50,7 +52,11 @@ def as_json(rows):
 
 
 class Numbers:
-    """Numbers of the table's sequence, fetched in blocks: a number that is not used is a gap and means nothing."""
+    """Numbers of the table's sequence, fetched in blocks: a number that is not used is a gap and means nothing.
+
+    A crash of the database takes the sequence back to what was flushed. So what a transaction fetches is for itself
+    alone, as it is flushed with it; and who meets a number that is taken forgets those that it has left.
+    """
 
     NEXT = "SELECT nextval('audit_seq_seq') FROM generate_series(1, %s)"
 
@@ -64,10 +70,27 @@ class Numbers:
             if fresh and len(self._free) >= count:
                 taken, self._free = self._free[:count], self._free[count:]
                 return taken
-        found = [number for (number,) in execute(self.NEXT, (count + BLOCK,))]
-        with self._guard:
-            self._free, self._until, self._owner = found[count:], time.monotonic() + KEPT, os.getpid()
+        if in_transaction():
+            on_commit(self._refill)
+            return self._fetched(count)
+        found = self._fetched(count + BLOCK)
+        self._keep(found[count:])
         return found[:count]
+
+    def forget(self):
+        """Use none of those fetched before."""
+        self._keep([])
+
+    def _refill(self):
+        with contextlib.suppress(psycopg.Error, errors.FHIRError):  # what asked is committed; the next fetches its own
+            self._keep(self._fetched(BLOCK))
+
+    def _fetched(self, count):
+        return [number for (number,) in execute(self.NEXT, (count,))]
+
+    def _keep(self, found):
+        with self._guard:
+            self._free, self._until, self._owner = found, time.monotonic() + KEPT, os.getpid()
 
 
 numbers = Numbers()
@@ -126,8 +149,7 @@ class Recorder(threading.Thread):
                 pass
             try:
                 with deadline(PATIENCE):
-                    rows = rows_of([record for records, _ in batch for record in records])
-                    execute(self.INSERT, (as_json(rows),))
+                    rows = self.inserted([record for records, _ in batch for record in records])
             except BaseException as error:  # every one of them is told, and nothing is answered
                 if not isinstance(error, psycopg.OperationalError | errors.FHIRError):
                     log.error("accesses cannot be recorded", exc_info=error)
@@ -137,6 +159,22 @@ class Recorder(threading.Thread):
                 journal.note(rows)
                 for _, promise in batch:
                     promise.settle(None)
+
+    def inserted(self, records):
+        """The rows, committed."""
+        given = [record.seq for record in records]
+        for attempt in range(TRIES):
+            for record, number in zip(records, given, strict=True):
+                record.seq = number
+            rows = rows_of(records)
+            try:
+                execute(self.INSERT, (as_json(rows),))
+            except psycopg.errors.UniqueViolation:  # after a crash: see Numbers
+                numbers.forget()
+                if attempt == TRIES - 1:
+                    raise
+            else:
+                return rows
 
 
 _recorder = None

@@ -17,7 +17,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connections
 
-from accessctl.audit import checkpoint, encoding, journal, proof, seal, source, verify
+from accessctl.audit import checkpoint, encoding, journal, proof, recorder, seal, source, verify
 from accessctl.audit.recorder import NAMES, rows_of
 from fhirserver.embedded.folder import SUPERUSER, Folder
 from records.database import execute
@@ -291,6 +291,19 @@ def test_F44_one_record_for_each_access_and_one_place_for_each_record(api):
     assert findings() == []
     logged = [number for number, _ in journal.checkpoints()]
     assert logged == list(range(1, len(logged) + 1))
+
+
+def test_F44_numbers_that_a_crash_brought_back_are_used_once(api, superuser):
+    """A crash takes the sequence back; what a process remembers of it may then be handed out again."""
+    patient = api.post("Patient", {"resourceType": "Patient"}).tree["id"]
+    assert api.get(f"Patient/{patient}").status_code == 200
+    superuser("SELECT setval('audit_seq_seq', greatest(1, (SELECT max(seq) - 1 FROM audit)))")
+    for _ in range(3):
+        recorder.numbers.forget()
+        assert api.get(f"Patient/{patient}").status_code == 200
+        assert api.post("Patient", {"resourceType": "Patient"}).status_code == 201
+    told = superuser("SELECT count(*), count(DISTINCT seq) FROM audit").fetchone()
+    assert told[0] == told[1] >= 8
 
 
 def test_F44_a_record_that_commits_late_is_sealed_then(api, addresses):
