@@ -392,7 +392,7 @@ def test_F44_killed_between_effect_and_record_there_is_never_one_without_the_oth
 
 def run(*arguments):
     said = StringIO()
-    call_command("verify_audit", *map(str, arguments), stdout=said, stderr=said)
+    call_command("verify_audit", *map(str, arguments), stdout=said, stderr=said, skip_checks=False)  # as a shell does
     return said.getvalue()
 
 

@@ -59,7 +59,7 @@ class Command(BaseCommand):
     def offline(self, path, key):
         with opened(path) as file:
             if file.peek(64).lstrip().startswith(b"{\n"):
-                self.check(msgspec.json.decode(file.read(), type=proof.Proof), key)
+                self.check_proof(msgspec.json.decode(file.read(), type=proof.Proof), key)
                 return
             entries = source.exported(file)
             public = [checkpoint.known(text) for text in next(entries).public]
@@ -72,7 +72,7 @@ class Command(BaseCommand):
                 self.stderr.write("FHIRSERVER_AUDIT_KEY is not set: MACs are not checked, nor is the unsealed tail")
             self.verify(entries, macs, public)
 
-    def check(self, given, key):
+    def check_proof(self, given, key):
         public = known(key) if key else checkpoint.known(given.public)
         if not key:
             self.stderr.write("warning: without --key the public key of the proof itself is believed")
