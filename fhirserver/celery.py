@@ -145,16 +145,18 @@ class Notifying(Round):
 
 
 class Tidying(Round):
-    """Answers kept under Idempotency-Keys, and counts of resolutions, go after their time."""
+    """Answers kept under Idempotency-Keys, counts of resolutions, and tokens go after their time."""
 
     seconds = TIDY_SECONDS
 
     def work(self):
         from accessctl.replay import purge
+        from accessctl.smart import families
         from records.database import execute
 
         execute("SELECT forget_ins_resolutions()")
-        return purge()
+        more = families.purge()
+        return purge() or more
 
 
 app.steps["worker"].add(Sweep)

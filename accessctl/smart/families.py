@@ -8,9 +8,21 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
+from records.database import execute
+
 from ..models import Token
 from .tables import Authorization, RefreshToken
 
+KEPT = 7  # days that what is over stays
+PURGED = 1000  # rows of each table in one round
+OVER = {
+    "token_access": "expires < now() - make_interval(days => %s)",
+    "token_refresh": "expires < now() - make_interval(days => %s)",
+    "launch": "expires < now() - make_interval(days => %s)",
+    "app_authorization": "expires < now() - make_interval(days => %s)"
+    " AND NOT EXISTS (SELECT FROM token_access t WHERE t.authorization_id = o.id)"
+    " AND NOT EXISTS (SELECT FROM token_refresh f WHERE f.authorization_id = o.id)",
+}
 PERSONAL = timedelta(hours=1)  # an access token of an application that a person uses
 BACKEND = timedelta(minutes=5)  # and of a backend service
 CODE = timedelta(minutes=1)
@@ -110,6 +122,14 @@ def spend(text):
     RefreshToken.objects.filter(digest=digest(text)).update(used=timezone.now())
 
 
+def living(user):
+    """The authorisations of a person of which a token can still be used, newest first."""
+    now = timezone.now()
+    able = Q(token__revoked=None, token__expires__gt=now) | Q(refreshtoken__used=None, refreshtoken__expires__gt=now)
+    found = Authorization.objects.filter(able, user=user, revoked=None, client__active=True).distinct()
+    return list(found.select_related("client").order_by("-created"))
+
+
 @transaction.atomic
 def revoke_token(text, client):
     """Revoke a token of this client: a refresh token with its family, an access token alone. (RFC 7009)"""
@@ -136,3 +156,21 @@ def valid_refresh(text):
         .filter(authorization__client__active=True, authorization__user__is_active=True)
         .first()
     )
+
+
+def purge():
+    """Forget tokens, launches and authorisations that are over for a week; True when there are more.
+
+    A refresh token that was used stays for as long as it would have lived: its reuse must be seen.
+    """
+    gone = [
+        len(
+            execute(
+                f"DELETE FROM {table} WHERE id IN (SELECT o.id FROM {table} o WHERE {over} LIMIT {PURGED}"
+                " FOR UPDATE SKIP LOCKED) RETURNING id",
+                (KEPT,),
+            )
+        )
+        for table, over in OVER.items()
+    ]
+    return max(gone) == PURGED

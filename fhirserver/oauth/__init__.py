@@ -7,6 +7,7 @@
 `signing`     our own keys, and id_tokens
 `authorize`   the page where a person says yes  `people`     the records to choose from
 `launch`      an EHR opens an application       `words`      scopes as people understand them
+`connected`   what a person has connected         `external`   sign-in by an identity provider
 
 oauthlib is the engine of django-oauth-toolkit; its models are not used, as a request is judged by one table of tokens.
 """

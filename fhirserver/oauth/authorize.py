@@ -13,7 +13,6 @@ from django.core import signing
 from django.http import HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.utils.translation import gettext as _
-from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
 from accessctl.scopes import CONTEXT, InvalidScope, granted
@@ -61,9 +60,8 @@ class Asked:
     launch: str = ""
 
 
-@csrf_exempt  # applications may send a form; nothing is granted by it
 def authorize(request):
-    """GET or form POST of an application. (S12)"""
+    """GET or form POST of an application, which grants nothing by itself. (S12)"""
     if request.method == "POST":
         if request.META.get("QUERY_STRING"):
             return unsafe(request, _("The request has parameters in two places."))

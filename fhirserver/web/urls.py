@@ -3,7 +3,6 @@
 from django.urls import include, path, re_path
 from django.views.generic import RedirectView
 
-from ..oauth import authorize
 from ..oauth.urls import later
 from . import addresses, care, home, login, me, static  # noqa: F401  (addresses first: the others' paths need them)
 
@@ -13,8 +12,10 @@ urlpatterns = [
     path("", home.home, name="home"),
     path("preferences", home.preferences, name="preferences"),
     re_path(r"^static/(?P<stem>[\w./-]+)\.(?P<hash>[0-9a-f]{12})\.(?P<suffix>\w+)\Z", static.serve),
-    path("oauth/authorize", authorize.authorize, name="oauth_authorize"),
-    path("oauth/decide", authorize.decide, name="oauth_decide"),
+    path("oauth/authorize", later("authorize", "authorize"), name="oauth_authorize"),
+    path("oauth/decide", later("authorize", "decide", exempt=False), name="oauth_decide"),
+    path("account/applications/", later("connected", "applications", exempt=False), name="oauth_applications"),
+    path("account/applications/<int:pk>", later("connected", "disconnect", exempt=False), name="oauth_disconnect"),
     path("account/external/", later("external", "begin"), name="external_begin"),
     path("account/external/callback", later("external", "end"), name="external_end"),
     path("account/", include(login.urlpatterns)),

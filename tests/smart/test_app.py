@@ -1,5 +1,6 @@
 """Applications of people: code and PKCE, consent, context, refresh. (SMART S4, S12-S26, S31, S32; A57-A61, A68, A69)"""
 
+import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -415,6 +416,40 @@ def test_S32_revocation_ends_the_family_at_once(world, app):
     assert post("/oauth/revoke", {"token": tree["refresh_token"], "client_id": "app"}).status_code == 200
     assert Api(token=tree["access_token"]).get("Patient").status_code == 401
     assert app.refresh(tree["refresh_token"]).tree["error"] == "invalid_grant"
+
+
+def test_S32_a_person_disconnects_an_application(world, app):
+    tree = app.tokens("alice", f"offline_access {PATIENT}")
+    other = app.tokens("paul", f"offline_access {PATIENT}")
+    browser = Browser("alice")
+    page = browser.http.get("/account/applications/").content.decode()
+    links = re.findall(r'action="(/account/applications/\d+)"', page)
+    assert len(links) == 1 and "all of the record" in page
+    foreign = Authorization.objects.get(user__username="paul").pk
+    assert browser.http.post(f"/account/applications/{foreign}").status_code == 404
+    assert Browser("alice", strict=True).http.post(links[0]).status_code == 403
+    assert browser.http.post(links[0]).status_code == 302
+    assert Api(token=tree["access_token"]).get("Patient").status_code == 401
+    assert app.refresh(tree["refresh_token"]).tree["error"] == "invalid_grant"
+    assert "/account/applications/" not in browser.http.get("/account/applications/").content.decode().split("<main")[1]
+    assert Api(token=other["access_token"]).get("Patient").status_code == 200
+    assert Http().get("/account/applications/").status_code == 302
+
+
+def test_what_is_over_is_forgotten_after_a_week(world, app):
+    first = app.tokens("alice", f"offline_access {PATIENT}")
+    app.refresh(first["refresh_token"])
+    Browser("paul").allows(app.request())
+    Token.objects.update(expires=timezone.now() - timedelta(days=8))
+    Authorization.objects.update(expires=timezone.now() - timedelta(days=8))
+    assert families.purge() is False
+    assert not Token.objects.exists() and RefreshToken.objects.count() == 2
+    assert [each.user.username for each in Authorization.objects.all()] == ["alice"]
+    assert app.refresh(first["refresh_token"]).tree["error"] == "invalid_grant"  # its reuse is still seen
+    assert Authorization.objects.get().revoked
+    RefreshToken.objects.update(expires=timezone.now() - timedelta(days=8))
+    families.purge()
+    assert not RefreshToken.objects.exists() and not Authorization.objects.exists()
 
 
 def test_S31_introspection_tells_the_launch(world, app):
