@@ -26,26 +26,26 @@ def labels(resource):
     return {c["code"] for c in resource["meta"].get("security", ())}
 
 
-@pytest.mark.parametrize(
-    ("system", "code", "type", "expected"),
-    [
-        (ICD, "B20.1", "Condition", {"HIV"}), (ICD, "B201", "Condition", {"HIV"}), (ICD, "Z21", "Condition", {"HIV"}),
-        (ICD, "B19", "Condition", set()), (ICD, "F32.1", "Condition", {"PSY"}),
-        (ICD, "F10.2", "Condition", {"ETH", "ETHUD"}), (ICD, "F11.2", "Condition", {"ETH", "OPIOIDUD"}),
-        (ICD, "F17.2", "Condition", set()), (ICD, "T74.1", "Condition", {"SDV"}), (ICD, "A53", "Condition", {"STD"}),
-        (ICD, "O04.9", "Condition", {"SEX"}), (ICD, "Q90.0", "Condition", {"GDIS"}), (ICD, "I10", "Condition", set()),
-        (ICD, "F02.4", "Condition", {"HIV"}), (SCT, "86406008", "Condition", {"HIV"}),
-        (SCT, "864060089", "Condition", set()), (LOINC, "20447-9", "Observation", {"HIV"}),
-        (LOINC, "8867-4", "Observation", set()), (ATC, "J05AR20", "MedicationRequest", {"HIV"}),
-        (ATC, "J05AF10", "MedicationRequest", set()), (ATC, "N06AB03", "MedicationRequest", {"PSY"}),
-        ("http://example.org", "B20", "Condition", set()),
-    ],
-)  # fmt: skip
-def test_codes(world, system, code, type, expected):
-    made = world.system.post(type, coded(world.a, system, code, type)).tree
-    assert labels(made) == expected
-    tags = [t for t in made["meta"].get("tag", ()) if t["system"] == labelling.MARK]
-    assert tags == ([{"system": labelling.MARK, "code": "fr-2026-1"}] if expected else [])
+CODES = [
+    (ICD, "B20.1", "Condition", {"HIV"}), (ICD, "B201", "Condition", {"HIV"}), (ICD, "Z21", "Condition", {"HIV"}),
+    (ICD, "B19", "Condition", set()), (ICD, "F32.1", "Condition", {"PSY"}),
+    (ICD, "F10.2", "Condition", {"ETH", "ETHUD"}), (ICD, "F11.2", "Condition", {"ETH", "OPIOIDUD"}),
+    (ICD, "F17.2", "Condition", set()), (ICD, "T74.1", "Condition", {"SDV"}), (ICD, "A53", "Condition", {"STD"}),
+    (ICD, "O04.9", "Condition", {"SEX"}), (ICD, "Q90.0", "Condition", {"GDIS"}), (ICD, "I10", "Condition", set()),
+    (ICD, "F02.4", "Condition", {"HIV"}), (SCT, "86406008", "Condition", {"HIV"}),
+    (SCT, "864060089", "Condition", set()), (LOINC, "20447-9", "Observation", {"HIV"}),
+    (LOINC, "8867-4", "Observation", set()), (ATC, "J05AR20", "MedicationRequest", {"HIV"}),
+    (ATC, "J05AF10", "MedicationRequest", set()), (ATC, "N06AB03", "MedicationRequest", {"PSY"}),
+    ("http://example.org", "B20", "Condition", set()),
+]  # fmt: skip
+
+
+def test_codes(world):
+    for system, code, type, expected in CODES:
+        made = world.system.post(type, coded(world.a, system, code, type)).tree
+        assert labels(made) == expected, code
+        tags = [t for t in made["meta"].get("tag", ()) if t["system"] == labelling.MARK]
+        assert tags == ([{"system": labelling.MARK, "code": "fr-2026-1"}] if expected else [])
 
 
 def test_the_data_name_labels_that_are_enforced():
