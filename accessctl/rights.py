@@ -147,6 +147,18 @@ class Notice(models.Model):
         ]
 
 
+class StaffRole(Dated):
+    """What a member of staff is charged with beside Django's permissions; support has an end."""
+
+    ROLES = [("operations", "operations"), ("identity", "identity"), ("support", "support")]
+    person = models.ForeignKey(Person, on_delete=models.CASCADE)
+    role = models.CharField(max_length=20, choices=ROLES)
+
+    class Meta:
+        db_table = "staff_role"
+        indexes = [models.Index(fields=["person", "role"], name="staff_role_person")]
+
+
 class Doubt(models.Model):
     """An access that a patient finds doubtful, until a data-protection officer has answered."""
 

@@ -1,4 +1,4 @@
-"""What stands in the addresses of pages: ids and types of FHIR. Imported before the modules whose paths use them."""
+"""What stands in the addresses of pages: ids and types of FHIR."""
 
 from django.urls import register_converter
 

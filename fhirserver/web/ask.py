@@ -21,7 +21,7 @@ from records.interactions.parse import Request, parse
 
 from .. import endpoint, formats
 from ..requests import base
-from . import home
+from . import addresses, home  # noqa: F401  (the paths of pages need them)
 from .visitor import Visitor
 
 MOST_PAGES = 20  # of a search that a page follows to its end

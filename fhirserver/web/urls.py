@@ -4,7 +4,7 @@ from django.urls import include, path, re_path
 from django.views.generic import RedirectView
 
 from ..oauth.urls import later
-from . import addresses, care, home, login, me, static  # noqa: F401  (addresses first: the others' paths need them)
+from . import admin, care, developers, home, login, me, static
 
 handler400, handler403, handler404, handler500 = home.bad, home.refused, home.unknown, home.failed
 
@@ -21,5 +21,7 @@ urlpatterns = [
     path("account/", include(login.urlpatterns)),
     path("care/", include(care.urlpatterns)),
     path("me/", include(me.urlpatterns)),
+    path("admin/", include(admin.urlpatterns)),
+    path("developers/", include(developers.urlpatterns)),
     re_path(r"^(?P<space>account|care|me|admin|developers)\Z", RedirectView.as_view(url="/%(space)s/")),
 ]

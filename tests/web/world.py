@@ -4,15 +4,21 @@ from functools import cache
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.hashers import make_password
+from django.contrib.auth.models import Permission
 
 from accessctl.people import AttendingDoctor, Person
-from tests.accessctl.people import World
+from accessctl.rights import StaffRole
+from tests.accessctl.people import World, person
 from tests.api import indexed
 
 from .conftest import PASSWORD, Browser
 
 BACKEND = "django.contrib.auth.backends.ModelBackend"
 LOINC, UCUM = "http://loinc.org", "http://unitsofmeasure.org"
+ROLES = {
+    "boss": {"operations", "identity"}, "officer": {"data-protection"}, "helper": {"support"}, "runner": {"operations"},
+    "registrar": {"identity"}, "clerk": set(),
+}  # fmt: skip
 EVIL = "<script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">"
 
 
@@ -28,6 +34,7 @@ class Clinic(World):
         doctor = Person.objects.get(user__username="doctor")
         doctor.practitioner = self.practitioner
         doctor.save()
+        self.doctor_user = doctor.user_id
         self.attending = AttendingDoctor.objects.create(patient=self.key, person=doctor)
         self.consents(to=f"Practitioner/{self.practitioner}")
         get_user_model().objects.get(username="clerk").groups.create(name="demo")
@@ -60,6 +67,21 @@ class Clinic(World):
     @property
     def root(self):
         return f"/me/{self.a}"
+
+
+def staffed(clinic):
+    """The clinic with a member of staff for each role."""
+    demo = get_user_model().objects.get(username="alice").groups.get()
+    for name, roles in ROLES.items():
+        who = Person.objects.filter(user__username=name).first() or person(name, "staff")
+        demo.user_set.add(who.user)
+        for role in roles if name in ("helper", "runner", "registrar") else ():
+            StaffRole.objects.create(person=who, role=role)
+    get_user_model().objects.filter(username="boss").update(is_superuser=True)
+    get_user_model().objects.update(password=hashed())
+    officer = get_user_model().objects.get(username="officer")
+    officer.user_permissions.set(Permission.objects.filter(codename__in=("view_auditrecord", "change_review")))
+    return clinic
 
 
 def signed_in(name):

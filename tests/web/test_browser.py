@@ -1,0 +1,198 @@
+"""Pages in a real Chromium: nothing serious for axe-core, no error in the console, no request elsewhere."""
+
+import os
+import threading
+from pathlib import Path
+
+import pytest
+from django.core.handlers.wsgi import WSGIHandler
+from django.core.servers.basehttp import ThreadedWSGIServer, WSGIRequestHandler
+
+from tests.conftest import need
+
+from .conftest import PASSWORD
+from .world import Clinic, staffed
+
+pytestmark = pytest.mark.browser
+SIZES = {"desktop": (1440, 900), "phone": (390, 844)}
+SHOTS = os.environ.get("FHIRSERVER_SHOTS")  # a folder for pictures of the pages
+RESULT = "results/?code=http%3A%2F%2Floinc.org%7C718-7"
+PAGES = {
+    None: ["/", "/account/login/", "/nothing/"],
+    "alice": ["/", "/me/{a}/", "/me/{a}/timeline/", f"/me/{{a}}/{RESULT}", "/me/{a}/results/",
+              "/me/{a}/access/?name=Perrin",
+              "/me/{a}/history/", "/me/{a}/notices/", "/me/{a}/DocumentReference/{document}/", "/account/security/",
+              "/account/password/"],
+    "paul": ["/me/{a}/"],
+    "officer": ["/admin/", "/admin/audit/?from=2026-01-01", "/admin/why/?login=doctor&reference=Patient/{a}",
+                "/admin/reviews/", "/admin/doubts/", "/admin/matrix/", "/admin/resources/"],
+    "boss": ["/admin/", "/admin/settings/", "/admin/jobs/", "/admin/clients/", "/admin/people/?q=a",
+             "/admin/people/{doctor}/", "/admin/resources/?q=Practitioner",
+             "/admin/resources/Practitioner/{practitioner}/", "/developers/",
+             "/developers/capabilities/?type=Observation", "/developers/console/", "/developers/errors/"],
+    "doctor": ["/care/", "/care/{a}/", "/care/{a}/timeline/", f"/care/{{a}}/{RESULT}", "/care/{a}/results/",
+               "/care/{a}/medicines/", "/care/{a}/imaging/", "/care/{a}/AllergyIntolerance/{allergy}/",
+               "/care/emergency/"],
+}  # fmt: skip
+SHORT = [(None, "/"), ("alice", "/me/{a}/"), ("alice", "/me/{a}/access/?name=Perrin"),
+         ("doctor", "/care/{a}/"), ("doctor", f"/care/{{a}}/{RESULT}")]  # fmt: skip
+
+
+class Quiet(WSGIRequestHandler):
+    def log_message(self, *_):
+        return None
+
+
+@pytest.fixture
+def site(browser):
+    """(address, the people and records) of a server in this process."""
+    server = ThreadedWSGIServer(("127.0.0.1", 0), Quiet)
+    server.set_app(WSGIHandler())
+    server.daemon_threads = False
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}", staffed(Clinic())
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@pytest.fixture
+def chromium():
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=need("chromium"), args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+class Tab:
+    """A page that remembers what went wrong."""
+
+    def __init__(self, chromium, base, size="desktop", language="en", scheme="light"):
+        width, height = SIZES[size]
+        self.base, self.size, self.language, self.wrong = base, size, language, []
+        self.context = chromium.new_context(
+            viewport={"width": width, "height": height}, locale=language, color_scheme=scheme
+        )
+        self.page = self.context.new_page()
+        self.page.set_default_timeout(15_000)
+        self.page.on("console", self.said)
+        self.page.on("pageerror", lambda error: self.wrong.append(f"error: {error}"))
+        self.page.on("request", self.asked)
+
+    def said(self, message):
+        if message.type in ("error", "warning") and "status of 404" not in message.text:
+            self.wrong.append(f"console: {message.text}")
+
+    def asked(self, request):
+        if not request.url.startswith((self.base, "data:")):
+            self.wrong.append(f"asked elsewhere: {request.url}")
+
+    def sign_in(self, name):
+        self.page.goto(f"{self.base}/account/login/")
+        self.page.keyboard.type(name)  # the first field has the focus
+        self.page.keyboard.press("Tab")
+        self.page.keyboard.type(PASSWORD)
+        self.page.keyboard.press("Enter")
+        self.page.wait_for_url(f"{self.base}/")
+
+    def visit(self, path):
+        """Open a page and look at it; what is wrong with it."""
+        from axe_playwright_python.sync_playwright import Axe
+
+        answer = self.page.goto(self.base + path)
+        assert answer.status < 500, path
+        assert "unsafe" not in answer.headers["content-security-policy"]
+        assert self.page.title() and self.page.locator("h1").count() == 1, path
+        assert self.page.get_attribute("html", "lang") == self.language
+        wide = self.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        found = [f"{wide} px too wide"] if wide > 0 else []
+        for each in Axe().run(self.page).response["violations"]:
+            if each["impact"] in ("serious", "critical"):
+                found.append(f"{each['id']}: {[n['html'][:120] for n in each['nodes'][:3]]}")
+        if SHOTS:
+            name = f"{path.strip('/').replace('/', '-')[:60] or 'home'}-{self.language}-{self.size}.png"
+            self.page.screenshot(path=Path(SHOTS) / name, full_page=True)
+        found, self.wrong = found + self.wrong, []
+        return [f"{path}: {each}" for each in found]
+
+
+def places(clinic):
+    return {"a": clinic.a, "document": clinic.document, "allergy": clinic.allergy, "doctor": clinic.doctor_user,
+            "practitioner": clinic.practitioner}  # fmt: skip
+
+
+def visited(chromium, base, clinic, pages, **named):
+    """What is wrong with pages (login, path)."""
+    found = []
+    for login in dict.fromkeys(login for login, _ in pages):
+        tab = Tab(chromium, base, **named)
+        if login:
+            tab.sign_in(login)
+        for path in (path for who, path in pages if who == login):
+            found += tab.visit(path.format(**places(clinic)))
+        tab.context.close()
+    return found
+
+
+def test_main_pages(site, chromium):
+    assert visited(chromium, *site, SHORT) == []
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("language", ["en", "fr"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_page(site, chromium, size, language, scheme):
+    pages = [(login, path) for login, paths in PAGES.items() for path in paths]
+    assert visited(chromium, *site, pages, size=size, language=language, scheme=scheme) == []
+
+
+def test_a_patient_gives_and_withdraws_access_by_keyboard_on_a_phone_in_french(site, chromium):
+    base, clinic = site
+    tab = Tab(chromium, base, size="phone", language="fr")
+    tab.sign_in("alice")
+    page = tab.page
+    page.goto(f"{base}/me/{clinic.a}/access/")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip"
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "content"
+    press(page, "Retirer")
+    assert "retirée" in page.text_content("[role=status]")
+    page.goto(f"{base}/me/{clinic.a}/access/?name=Perrin")
+    press(page, "Autoriser")
+    assert "a désormais accès" in page.text_content("[role=status]")
+    assert tab.wrong == []
+
+
+def press(page, start):
+    """Tab to the button that says so, and press Enter."""
+    for _ in range(80):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.tagName + document.activeElement.innerText").startswith(
+            f"BUTTON{start}"
+        ):
+            page.keyboard.press("Enter")
+            page.wait_for_load_state()
+            return
+    raise AssertionError(f"no button {start} on the way of the Tab key")
+
+
+def test_a_doctor_finds_a_patient_and_reads_a_chart_by_mouse(site, chromium):
+    base, _clinic = site
+    tab = Tab(chromium, base)
+    tab.sign_in("doctor")
+    page = tab.page
+    page.click("text=My patients >> nth=0")
+    page.fill("#family", "Aubert")
+    page.click("button:has-text('Find')")
+    page.click("th a:has-text('Aubert')")
+    page.click("a:has-text('Haemoglobin')")
+    page.wait_for_selector(".chart canvas")
+    assert page.locator("table:has(caption) tbody tr").count() == 3
+    assert page.title() != "owned" and tab.wrong == []

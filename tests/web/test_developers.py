@@ -1,0 +1,55 @@
+"""The pages for integrators, and the languages of all pages."""
+
+import gettext
+import re
+from pathlib import Path
+
+import pytest
+
+from records import errors
+
+LOCALE = Path(__file__).resolve().parents[2] / "fhirserver" / "web" / "locale" / "fr" / "LC_MESSAGES"
+ENTRY = re.compile(r'^msgid "((?:[^"\\]|\\.)*)"\n(?:msgid_plural .*\nmsgstr\[0\]|msgstr) "((?:[^"\\]|\\.)*)"', re.M)
+
+
+@pytest.mark.parametrize("path", ["", "capabilities/", "capabilities/?type=Observation", "console/", "errors/"])
+def test_pages_are_open_to_all(browser, path):
+    page = browser.get(f"/developers/{path}")
+    assert page.status_code == 200 and "http://testserver/fhir" in page.content.decode()
+
+
+def test_every_error_is_in_the_catalogue(browser):
+    page = browser.get("/developers/errors/").content.decode()
+    assert all(f">{kind.code}<" in page for kind in (errors.NotFound, errors.Forbidden, errors.Busy, errors.Conflict))
+
+
+def test_openapi_says_what_the_statement_says(browser):
+    told = browser.get("/developers/openapi.json").json()
+    statement = browser.get("/fhir/metadata").json()["rest"][0]
+    for each in statement["resource"]:
+        codes = {i["code"] for i in each["interaction"]}
+        assert ("get" in told["paths"].get(f"/{each['type']}", {})) == ("search-type" in codes)
+        assert ("delete" in told["paths"].get(f"/{each['type']}/{{id}}", {})) == ("delete" in codes)
+    names = {p["name"] for p in told["paths"]["/Observation"]["get"]["parameters"]}
+    assert names == {p["name"] for r in statement["resource"] if r["type"] == "Observation" for p in r["searchParam"]}
+
+
+def test_the_collection_names_this_server(browser):
+    text = browser.get("/developers/fhir.http").content.decode()
+    assert text.startswith("@base = http://testserver/fhir") and "{{base}}/Patient?_count=5" in text
+
+
+def test_every_text_is_in_french_and_compiled_as_written():
+    written = {k: v for k, v in ENTRY.findall((LOCALE / "django.po").read_text()) if k}
+    assert len(written) > 300 and [k for k, v in written.items() if not v] == []
+    with open(LOCALE / "django.mo", "rb") as file:
+        compiled = gettext.GNUTranslations(file)
+    plain = {k: v for k, v in written.items() if "\\" not in k and "\\" not in v}
+    assert {k: v for k, v in plain.items() if v not in (compiled.gettext(k), compiled.ngettext(k, k, 1))} == {}
+
+
+def test_texts_of_templates_are_among_them():
+    known = {k.replace('\\"', '"') for k, _ in ENTRY.findall((LOCALE / "django.po").read_text())}
+    templates = (LOCALE.parents[2] / "templates").rglob("*.html")
+    said = {text for path in templates for text in re.findall(r'{% translate "([^"]+)"', path.read_text())}
+    assert said - known == set()
