@@ -290,6 +290,7 @@ class Server:
         base = os.environ.get("FHIRSERVER_BASE_URL") or f"{self.url}/fhir"
         lines = [
             f"Ready after {time.monotonic() - self.began:.1f} s.",
+            f"  pages     {base.removesuffix('/fhir')}/",
             f"  FHIR      {base}",
             f"  health    {self.url}/health  {self.url}/ready  {self.url}/metrics",
             f"  data      {self.folder.path}",

@@ -12,6 +12,7 @@ from django.urls import path, reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
+from accessctl.notices import inbox
 from accessctl.pieces import dated
 from records import errors
 from records.database import execute
@@ -63,7 +64,14 @@ def patients(request):
          "identifier": next((i["value"] for i in readable.identifiers(p)), "")}
         for p in found
     ]  # fmt: skip
-    return shown(request, "patients", given=given, asked=asked, rows=rows, wrong=wrong)
+    return shown(request, "patients", given=given, asked=asked, rows=rows, wrong=wrong, notices=notices(request))
+
+
+def notices(request):
+    """What an attending doctor is told of the patients: who opened a record in an emergency, and when."""
+    told = inbox(request.asking.person, 10)
+    ids = dict(execute("SELECT identity, id FROM resource WHERE identity = ANY(%s)", ([row[2] for row in told],)))
+    return [{"id": ids.get(key), "when": at, "who": who} for _n, _kind, key, at, who in told]
 
 
 @space("professional")

@@ -333,6 +333,10 @@ def notices(request, id):
         (identity("Patient", id),),
     )
     found = [dict(zip(("kind", "created", "who", "reason", "until"), row, strict=True)) for row in rows]
+    execute(  # shown is told
+        "UPDATE notice SET delivered = now() WHERE patient = %s AND person_id IS NULL AND delivered IS NULL",
+        (identity("Patient", id),),
+    )
     return shown(request, "notices", id, tab="notices", rows=found, name=patient["name"])
 
 

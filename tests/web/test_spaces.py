@@ -6,7 +6,7 @@ import pytest
 
 from accessctl.models import AuditRecord
 from accessctl.people import Block, Dossier, Proxy
-from accessctl.rights import Doubt, Opening
+from accessctl.rights import Doubt, Notice, Opening
 from records.keys import identity
 
 from .world import EVIL, Clinic, signed_in
@@ -149,6 +149,8 @@ def test_a_stranger_breaks_the_glass_with_a_reason_and_the_patient_reads_it(clin
     assert "Emergency access" in text(stranger.get(f"/care/{clinic.a}/"))
     assert given["reason"] in text(alice.get(f"{clinic.root}/access/"))
     assert given["reason"] in text(alice.get(f"{clinic.root}/notices/"))
+    assert not Notice.objects.filter(person=None, delivered=None).exists(), "shown is told"
+    assert "in an emergency" in text(signed_in("doctor").get("/care/")), "the attending doctor is told, too"
     stranger.submit(f"/care/{clinic.a}/end/")
     assert stranger.get(f"/care/{clinic.a}/").status_code == 404
     alice.submit(f"{clinic.root}/decide/oppose-emergency")
