@@ -6,7 +6,8 @@ import uuid
 
 import django.db
 import psycopg
-from django.http import HttpResponse, JsonResponse
+from django.core.exceptions import SuspiciousOperation
+from django.http import HttpResponse, JsonResponse, UnreadablePostError
 
 from records import errors
 
@@ -66,6 +67,8 @@ def answered(view, request, request_id):
             status, tree = view(request)
     except Refused as error:
         return refused(error)
+    except (SuspiciousOperation, UnreadablePostError):  # of Django: more fields than a form has, or half of one
+        return refused(Refused("invalid_request", "The form cannot be read."))
     except errors.FHIRError as error:
         if error.status >= 500:
             return refused(Refused("temporarily_unavailable", "Try again later.", 503, {"Retry-After": "2"}))

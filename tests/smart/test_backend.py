@@ -165,6 +165,8 @@ def test_S17_what_the_token_endpoint_takes(database):
     )
     assert post("/oauth/token", {"grant_type": "password"}).tree["error"] == "unsupported_grant_type"
     assert post("/oauth/token", {}).tree["error"] == "invalid_request"
+    for form in ({f"a{n}": 1 for n in range(2000)}, {"grant_type": "\0"}, {"grant_type": "x" * 70_000}):
+        assert post("/oauth/token", form).tree["error"] in ("invalid_request", "unsupported_grant_type")
     refused(post("/oauth/token", {"grant_type": "client_credentials", "scope": "system/*.rs"}))
     refused(post("/oauth/token", {"grant_type": "client_credentials", "client_id": "robot", "client_secret": "x"}))
     refused(post("/oauth/token", {**robot.form(), "client_id": "other"}))
