@@ -15,8 +15,9 @@ from records.sql import SQL, all_of
 from .query import Chain, Criterion, Has
 from .types import Any, Match
 
-FEW = 10_000
-FEW_DATED = 20_000  # of rows that carry their clinical date: to put them in order, no other row is looked at
+# How many rows are few, by what each costs: read from an index and looked up for its date; reached over references
+# too; or reached with its clinical date, so that no other row is looked at to put them in order.
+FEW, FEW_REACHED, FEW_DATED = 10_000, 5_000, 20_000
 NARROW = ("string", "uri", "composite", "quantity", "date", "reference", "token")  # the tables, narrow first
 
 
@@ -25,6 +26,7 @@ class Lead(NamedTuple):
 
     rank: int
     rows: SQL
+    most: int = FEW
     dated: bool = False
 
 
@@ -39,7 +41,7 @@ def seeking(lead, walk, way):
 
     OFFSET 0: a row is judged when the order has come to it, not before; r is looked up, not joined otherwise.
     """
-    most = FEW_DATED if lead.dated else FEW
+    most = lead.most
     few = SQL(f"WITH few AS MATERIALIZED (SELECT * FROM ({lead.rows.text}) b LIMIT {most + 1}) ", lead.rows.params)
     many, by = "(SELECT count(*) FROM few)", f"ORDER BY occurred {way}, resource {way}"
     if lead.dated:
@@ -61,8 +63,9 @@ def _lead(pair, found):
     """The Lead of a criterion; None when it gives nothing to begin from."""
     node, match = pair
     if not isinstance(node, Criterion):
-        rows = _reached(node, dated=isinstance(node, Chain))
-        return rows and Lead(len(NARROW) + isinstance(node, Has), rows, isinstance(node, Chain))
+        dated = isinstance(node, Chain)
+        rows = _reached(node, dated)
+        return rows and Lead(len(NARROW) + (not dated), rows, FEW_DATED if dated else FEW_REACHED, dated)
     if node.modifier == "missing":
         return None
     if isinstance(match, Match) and _single(node.param):
