@@ -125,8 +125,12 @@ class Reader(threading.Thread):
                 return
 
 
-@pytest.mark.parametrize("rounds", [pytest.param(1), pytest.param(40, marks=pytest.mark.long)])
-@pytest.mark.parametrize("end", [withdrawn, denied, revoked, blocked, deactivated, closed], ids=lambda f: f.__name__)
+ENDS = (withdrawn, denied, revoked, blocked, deactivated, closed)
+FEW = [pytest.param(end, 1, id=end.__name__) for end in (withdrawn, revoked)]
+MANY = [pytest.param(end, 20, id=f"{end.__name__}-20", marks=pytest.mark.long) for end in ENDS]
+
+
+@pytest.mark.parametrize("end, rounds", FEW + MANY)
 def test_F21_no_request_that_begins_after_the_end_shows_the_data(server, end, rounds):
     for _ in range(rounds):
         people = People(server)
