@@ -1,6 +1,7 @@
 """Attacks on the formula, named by their number in the catalogue: what is hidden answers as what is not there."""
 
 from accessctl.groups import PATIENTS
+from accessctl.labels import VISIBILITY
 from tests.accessctl.people import consent, observation
 from tests.api import indexed
 
@@ -58,6 +59,18 @@ def test_A03_types_without_a_compartment(world):
         world.consents()
         for who in (world.patient, *actors(world)):
             assert who.get(f"{resource['resourceType']}/{id}").status_code in (403, 404)
+
+
+def test_A03_a_binary_that_is_masked_itself_is_as_absent(world):
+    """What a masked document points to has to carry the label itself. (docs/explanation/access-and-audit.md)"""
+    world.consents()
+    plain = {"resourceType": "Binary", "contentType": "text/plain", "data": "eA==",
+             "securityContext": {"reference": f"Patient/{world.a}"}}  # fmt: skip
+    masked = plain | {"meta": {"security": [{"system": VISIBILITY, "code": "MASQUE_PS"}]}}
+    shown, hidden = world.made(plain), world.made(masked)
+    assert world.doctor.get(f"Binary/{shown}").status_code == 200
+    for path in ("Binary/ID", "Binary/ID/_history", "Binary/ID/_history/1", "Binary/ID/$meta"):
+        assert same(world.doctor, path, hidden) == 404
 
 
 def test_A03_what_a_patient_restricts_is_told_to_no_professional(world):
