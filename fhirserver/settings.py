@@ -34,6 +34,7 @@ SETTINGS = {
     "FHIRSERVER_CONNECTIONS": ("5", "database connections of each process, lent to its threads"),
     "FHIRSERVER_WAITING": ("220", "further requests of each web process that may wait; more are answered 503 at once"),
     "FHIRSERVER_PATIENCE_MS": ("5000", "longest wait of such a request before it is answered 503, in milliseconds"),
+    "FHIRSERVER_INDEX_BACKLOG": ("5000", "writes waiting for the indexer above which who writes helps it; 0: nobody"),
     "FHIRSERVER_CLIENT_RATE": ("0", "requests a second of one client in one web process, entries counted; 0: any"),
     "FHIRSERVER_MAX_BODY": (str(50 * 1024 * 1024), "largest request body, in bytes after decompression"),
     "FHIRSERVER_MAX_ENTRIES": ("5000", "most entries of a Bundle"),
@@ -116,6 +117,7 @@ FHIRSERVER_MAX_COUNT = number("FHIRSERVER_MAX_COUNT")
 FHIRSERVER_DEADLINE_MS = number("FHIRSERVER_DEADLINE_MS")
 FHIRSERVER_STATEMENT_TIMEOUT = number("FHIRSERVER_STATEMENT_TIMEOUT")
 FHIRSERVER_CATCH_UP_MS = number("FHIRSERVER_CATCH_UP_MS")
+FHIRSERVER_INDEX_BACKLOG = number("FHIRSERVER_INDEX_BACKLOG")
 FHIRSERVER_OIDC_ISSUER = text("FHIRSERVER_OIDC_ISSUER")
 FHIRSERVER_OIDC_CLIENT_ID = text("FHIRSERVER_OIDC_CLIENT_ID")
 FHIRSERVER_OIDC_CLIENT_SECRET = text("FHIRSERVER_OIDC_CLIENT_SECRET")

@@ -1,10 +1,13 @@
 """What the index does inside the transaction of a write, and right after it."""
 
+from functools import partial
+
 from django.dispatch import receiver
 
 from ..database import on_commit
 from ..signals import resources_written
 from .index import index_identity
+from .pressure import relieve
 from .registration import register
 from .tasks import wake
 
@@ -15,3 +18,4 @@ def resources_were_written(batch, **_):
     index_identity(batch)
     register(batch)
     on_commit(wake)
+    on_commit(partial(relieve, len(batch)))

@@ -147,6 +147,7 @@ def load(inputs, execute, report, progress, processes=2):
 
     def carry_out(unit):
         settings.FHIRSERVER_MAX_ENTRIES = MOST_ENTRIES  # in this process only
+        settings.FHIRSERVER_INDEX_BACKLOG = 0  # a load leaves all of it to the worker, or to the end
         return work.load(unit, execute)
 
     connections.close_all()
