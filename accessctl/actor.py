@@ -70,6 +70,7 @@ class Caller:
     """
 
     __slots__ = ("_ahead", "_digest", "_row", "actor")
+    counted = True  # each of its interactions, in the account of its client's rate
 
     def __init__(self, token):
         self._digest = sha256(token.encode()).digest()
@@ -105,6 +106,8 @@ class Caller:
 
 class Trusted:
     """A caller that no token speaks for: the system's own commands."""
+
+    counted = False
 
     def __init__(self, actor):
         self.actor = actor

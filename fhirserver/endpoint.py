@@ -118,7 +118,7 @@ def execute(interaction, caller, request_id, key=None):
     try:
         if transaction.is_batch(interaction):
             return batch(interaction, caller, request_id, key)
-        if caller is not None:
+        if caller is not None and caller.counted:
             allowance.take(caller.actor.client, max(1, transaction.size(interaction)))
         return retried(lambda: committed(interaction, caller, request_id, key))
     except errors.FHIRError as error:

@@ -20,6 +20,7 @@ from records.database import deadline, drop_ahead
 from records.interactions.parse import Request, parse
 
 from .. import endpoint, formats
+from ..overload import allowance
 from ..requests import base
 from . import addresses, home  # noqa: F401  (the paths of pages need them)
 from .visitor import Visitor
@@ -32,6 +33,7 @@ class Asking:
 
     def __init__(self, request):
         self.visitor = Visitor(request.user)
+        allowance.take(self.visitor.actor.principal)
         self.person = self.visitor.person
         self.base = base(request)
         self.request_id = uuid.uuid4()
@@ -96,11 +98,14 @@ def space(*kinds):
             except errors.Busy:
                 text = _("The server has too much to do just now. Please try again in a moment.")
                 return home.told(request, 503, _("Busy"), text)
+            except errors.TooManyRequests as error:
+                return home.told(request, error.status, _("Too many requests"), _("Please wait a moment."))
             except errors.FHIRError as error:
                 return home.told(request, error.status, _("This cannot be done"), str(error))
             finally:
                 drop_ahead()
 
+        page.kinds = kinds
         return page
 
     return decorate

@@ -4,7 +4,7 @@ from django.urls import include, path, re_path
 from django.views.generic import RedirectView
 
 from ..oauth.urls import later
-from . import admin, care, developers, home, login, me, static
+from . import care, developers, home, login, static
 
 handler400, handler403, handler404, handler500 = home.bad, home.refused, home.unknown, home.failed
 
@@ -20,8 +20,8 @@ urlpatterns = [
     path("account/external/callback", later("external", "end"), name="external_end"),
     path("account/", include(login.urlpatterns)),
     path("care/", include(care.urlpatterns)),
-    path("me/", include(me.urlpatterns)),
-    path("admin/", include(admin.urlpatterns)),
+    path("me/", include("fhirserver.web.me.urls")),
+    path("admin/", include("fhirserver.web.admin.urls")),
     path("developers/", include(developers.urlpatterns)),
     re_path(r"^(?P<space>account|care|me|admin|developers)\Z", RedirectView.as_view(url="/%(space)s/")),
 ]

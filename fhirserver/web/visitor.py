@@ -17,6 +17,8 @@ WHO = (
 class Visitor:
     """A caller, as `endpoint.execute` takes it. A user without a Person is none: rights are judged by the person."""
 
+    counted = False  # a page is one request of this person, whatever it asks: web/ask.py
+
     def __init__(self, user):
         self._user = user.pk
         self._rows = execute(WHO, (self._user,))

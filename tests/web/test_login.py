@@ -7,6 +7,7 @@ from allauth.mfa.models import Authenticator
 from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
 from allauth.mfa.totp.internal import auth as totp
 from django.contrib.auth.models import Group
+from django.contrib.sessions.backends.db import SessionStore
 from django.test import Client
 
 from tests.api import Api
@@ -61,13 +62,33 @@ def test_sign_in_and_out(browser):
     assert "/me/" not in browser.get("/").content.decode()
 
 
-def test_a_session_that_somebody_else_prepared_is_not_taken_over(browser):
+def test_signing_in_gives_a_new_session_and_ends_the_one_before(browser):
     login("alice", "patient", patient="a")
-    browser.get("/account/security/")
-    browser.session.save()
-    planted = "x" * 32
-    browser.cookies["session"] = planted
-    assert browser.sign_in("alice").cookies["session"].value != planted
+    planted = SessionStore()
+    planted["language"] = "fr"
+    planted.create()
+    browser.cookies["session"] = planted.session_key  # as an attacker would see to
+    assert browser.get("/").cookies["session"].value == planted.session_key, "a session that the server knows"
+    fresh = browser.sign_in("alice").cookies["session"].value
+    assert fresh != planted.session_key and "/me/" in browser.get("/").content.decode()
+    assert not SessionStore().exists(planted.session_key)
+    attacker = Browser()
+    attacker.cookies["session"] = planted.session_key
+    assert "/me/" not in attacker.get("/").content.decode()
+    browser.submit("/account/logout/")
+    attacker.cookies["session"] = fresh
+    assert "/me/" not in attacker.get("/").content.decode() and not SessionStore().exists(fresh)
+
+
+def test_the_session_between_password_and_second_factor_is_none_after(browser):
+    user = login("agnes", "staff")
+    secret = totp.generate_totp_secret()
+    totp.TOTP.activate(user, secret)
+    before = browser.sign_in("agnes").cookies["session"].value
+    code = totp.format_hotp_value(totp.hotp_value(secret, int(time.time()) // 30))
+    page = "/account/security/authenticate/"
+    after = browser.submit(page, {"code": code}, page=page).cookies["session"].value
+    assert before != after and not SessionStore().exists(before)
 
 
 def test_forms_without_the_token_of_a_page_are_refused(browser):

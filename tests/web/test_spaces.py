@@ -7,6 +7,7 @@ import pytest
 from accessctl.models import AuditRecord
 from accessctl.people import Block, Dossier, Proxy
 from accessctl.rights import Doubt, Notice, Opening
+from fhirserver.overload import allowance
 from records.keys import identity
 
 from .world import EVIL, Clinic, signed_in
@@ -216,3 +217,14 @@ def test_a_form_from_elsewhere_changes_nothing(clinic, path):
     browser = signed_in(login)
     assert browser.post(path.format(a=clinic.a), {"practitioner": clinic.practitioner}).status_code == 403
     assert identity("Patient", clinic.a) == clinic.key and Dossier.objects.count() == 0
+
+
+def test_the_rate_of_pages_is_a_persons_own(clinic, monkeypatch):
+    alice, doctor = signed_in("alice"), signed_in("doctor")
+    monkeypatch.setattr(allowance, "rate", 2)
+    monkeypatch.setattr(allowance, "left", {})
+    summary = f"{clinic.root}/"  # asks nine searches, and is one request
+    statuses = [alice.get(summary).status_code for _ in range(12)]
+    assert statuses[:2] == [200, 200] and 429 in statuses
+    assert "Please wait a moment" in alice.get(summary).content.decode() or alice.get(summary).status_code == 429
+    assert doctor.get("/care/").status_code == 200
