@@ -1,7 +1,7 @@
 """Everything that can go wrong, as one tree: HTTP status, issue code, sentence. (http.html, valueset-issue-type)
 
     FHIRError
-      400 BadRequest          InvalidJSON InvalidXML InvalidValue UnknownParameter UnsupportedParameter ...
+      400 BadRequest          InvalidJSON InvalidXML InvalidValue UnknownParameter UnknownQuery ...
       401 LoginRequired       403 Forbidden          404 NotFound UnknownType UnknownOperation
       405 MethodNotAllowed    406 NotAcceptable      409 Conflict       410 Gone
       412 PreconditionFailed MultipleMatches         413 TooLarge       415 UnsupportedMediaType
@@ -81,6 +81,10 @@ class UnknownParameter(BadRequest):
 
 class UnsupportedModifier(BadRequest):
     code, sentence = "not-supported", "The modifier {1!r} does not apply to the search parameter {0!r}; {2}"
+
+
+class UnknownQuery(BadRequest):
+    code, sentence = "not-supported", "There is no named query {0!r} here; known: {1}"
 
 
 class TooCostly(BadRequest):

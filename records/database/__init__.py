@@ -20,14 +20,20 @@ from . import pool
 from .deadline import deadline, extend, left
 from .session import Session, TooLate
 
-__all__ = ["COPY_FROM", "atomic", "cursor", "deadline", "execute", "extend", "held", "in_transaction", "insert",
-           "insertion", "left", "lock", "on_commit", "queue", "retried", "translated"]  # fmt: skip
+__all__ = ["COPY_FROM", "Overtaken", "atomic", "cursor", "deadline", "execute", "extend", "held", "in_transaction",
+           "insert", "insertion", "left", "lock", "on_commit", "queue", "retried", "translated"]  # fmt: skip
+
+
+
+class Overtaken(Exception):
+    """What the transaction had decided by was changed before it had it in hand: it begins anew."""
+
 
 log = logging.getLogger("records.database")
 COPY_FROM = 16  # rows; below it one INSERT is cheaper than the three messages of COPY
 TRIES = 5
 RETRIED = (psycopg.errors.SerializationFailure, psycopg.errors.DeadlockDetected, psycopg.errors.UniqueViolation,
-           psycopg.errors.LockNotAvailable)  # fmt: skip
+           psycopg.errors.LockNotAvailable, Overtaken)  # fmt: skip
 BEGIN = {False: b"BEGIN", True: b"BEGIN ISOLATION LEVEL REPEATABLE READ"}
 
 
@@ -195,8 +201,9 @@ def _savepoint():
 def retried(work):
     """Run `work` until no other transaction is in its way; Busy after TRIES.
 
-    A deadlock, a serialization failure or a lost race for an identity rolls the whole interaction back, so that it
-    can run again; a lost connection is an answer that nobody knows, and is not run again.
+    A deadlock, a serialization failure, a lost race for an identity or a condition that no longer holds rolls the
+    whole interaction back, so that it can run again; a lost connection is an answer that nobody knows, and is not
+    run again.
     """
     for attempt in range(TRIES):
         try:

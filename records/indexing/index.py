@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import psycopg
 
-from records.database import atomic, cursor, execute, insert
+from records.database import atomic, cursor, execute, insert, lock
 from records.definitions.structures import type_name, type_number
 from records.errors import FHIRError
 from records.formats.json import parse
@@ -121,6 +121,18 @@ def index_identity(written):
     ]
     _merge([row for item, rows in made for row in _tokens(item, rows.token)])
     _copy("uri", b"".join(row for item, rows in made for row in _uris(item, rows.uri)))
+
+
+def index_moved(written):
+    """All rows of what was written with another clinical date than before, in the transaction of the write.
+
+    The date is part of their keys, and a search compares it with the resource's own: while they differ, a resource
+    that matches before and after would be found by neither. Who indexes an earlier version of it ends first.
+    """
+    moved = {w.pk: Indexed(w.pk, w.type, w.patient, w.occurred, w.resource) for w in written if w.moved}
+    if moved:
+        lock(*moved)
+        index(list(moved.values()), frozenset())
 
 
 # the queue

@@ -23,23 +23,22 @@ def delete(interaction, access):
 
 def delete_all(interaction, access):
     """Delete everything that the criteria select, up to a number that a person can still check."""
-    ids = to_delete(interaction, access)
-    each = [single(interaction, id) for id in ids]
+    each = [single(interaction, row) for row in to_delete(interaction, access)]
     outcomes = carry_out(each, access) if each else []
-    return Outcome(204, headers={"X-Deleted": str(len(ids))}, touched=[t for o in outcomes for t in o.touched])
+    return Outcome(204, headers={"X-Deleted": str(len(each))}, touched=[t for o in outcomes for t in o.touched])
 
 
 def to_delete(interaction, access):
-    """Ids that the criteria select."""
-    ids = selected(interaction, access, limit=MOST + 1)
-    if len(ids) > MOST:
+    """What the criteria select."""
+    rows = selected(interaction, access, limit=MOST + 1)
+    if len(rows) > MOST:
         raise errors.PreconditionFailed(f"The criteria select more than {MOST} resources; delete fewer at once.")
-    return ids
+    return rows
 
 
-def single(interaction, id):
-    """The delete of one that the criteria selected."""
-    return replace(interaction, id=id, parameters=(), level="instance")
+def single(interaction, row):
+    """The delete of one that the criteria selected, in that version."""
+    return replace(interaction, id=row.id, version=row.version, parameters=(), level="instance")
 
 
 @plans("delete")

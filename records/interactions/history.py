@@ -9,14 +9,16 @@ from ..access import over_types
 from ..database import execute
 from ..definitions.structures import type_name, type_number
 from ..fhirpath.times import interval
-from ..formats.json import dump
+from ..formats.json import dump, parse
 from ..keys import identity
 from ..resources.store import METHOD_NAMES, instant
+from ..resources.subset import subset
 from ..sql import SQL, all_of
 from . import paging
 from .conditions import etag
 from .interaction import Outcome, Touched, interaction
 from .parse import SERVED
+from .read import part
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 STATUS = {"POST": "201 Created", "PUT": "200 OK", "PATCH": "200 OK", "DELETE": "204 No Content"}
@@ -64,6 +66,7 @@ def narrowed(interaction):
 
 def page(interaction, access, criteria, total=None):
     """One page: versions in (updated, resource, version) order, newest first, by keyset."""
+    summary, elements = part(interaction)
     size = paging.count(interaction)
     after = paging.position(interaction, access)
     criteria = [*criteria, *when(interaction)]
@@ -73,6 +76,8 @@ def page(interaction, access, criteria, total=None):
             SQL("(v.updated, v.resource, v.version) < (%s::timestamptz, %s, %s)", (moment, resource, version))
         )
     where = all_of(criteria)
+    if summary == "count":
+        return counted(interaction, where)
     rows = execute(
         "SELECT v.type, r.id, v.version, v.method, v.updated, v.body, v.patient, v.resource"
         f" FROM version v JOIN resource r ON r.pk = v.resource WHERE {where.text}"
@@ -92,18 +97,26 @@ def page(interaction, access, criteria, total=None):
         bundle["total"] = total
     bundle["link"] = links
     if shown:
-        bundle["entry"] = [entry(interaction.base, *row[:6]) for row in shown]
+        bundle["entry"] = [entry(interaction.base, *row[:6], summary, elements) for row in shown]
     touched = [Touched(type_name(type), id, version, patient) for type, id, version, _, _, _, patient, _ in shown]
     return Outcome(200, dump(bundle), "Bundle", touched=touched)
 
 
-def entry(base, type, id, version, method, updated, body):
-    """One version, and the request that made it."""
+def counted(interaction, where):
+    """How many versions there are, and none of them. (search.html#summary)"""
+    text = f"SELECT count(*) FROM version v JOIN resource r ON r.pk = v.resource WHERE {where.text}"
+    links = [{"relation": "self", "url": paging.url(interaction, paging.asked(interaction))}]
+    total = execute(text, where.params, prepare=False)[0][0]
+    return Outcome(200, dump({"resourceType": "Bundle", "type": "history", "total": total, "link": links}), "Bundle")
+
+
+def entry(base, type, id, version, method, updated, body, summary=None, elements=()):
+    """One version, or the part of it that is asked for, and the request that made it."""
     type, method = type_name(type), METHOD_NAMES[method]
     url = type if method == "POST" else f"{type}/{id}"
     found = {"fullUrl": f"{base}/{type}/{id}"}
     if body is not None:
-        found["resource"] = Raw(body)
+        found["resource"] = subset(parse(bytes(body)), summary, elements) if summary or elements else Raw(body)
     status = "201 Created" if version == 1 and method == "PUT" else STATUS[method]
     return found | {
         "request": {"method": method, "url": url},
@@ -117,7 +130,7 @@ def when(interaction):
         if name in ("_count", paging.PAGE, "_summary", "_elements"):
             continue
         if name not in ("_since", "_at"):
-            raise errors.UnknownParameter("The history", name, "it knows _since, _at and _count")
+            raise errors.UnknownParameter("The history", name, "it knows _since, _at, _count, _summary and _elements")
         low, high = bounds(name, value)
         if name == "_since":
             yield SQL("v.updated >= %s", (stamp(low),))

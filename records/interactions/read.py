@@ -59,13 +59,19 @@ def cut(outcome, interaction):
     """The outcome with the part of its resource that _summary or _elements asks for. (search.html#summary)"""
     if not interaction.parameters or interaction.code not in ("read", "vread"):
         return outcome
+    summary, elements = part(interaction)
+    if outcome.body is not None and (summary or elements):
+        outcome.body = subset(parse(bytes(outcome.body)), summary, elements)
+    return outcome
+
+
+def part(interaction):
+    """(_summary, _elements) as asked for."""
     asked = dict(interaction.parameters)
     summary, elements = asked.get("_summary"), tuple(filter(None, asked.get("_elements", "").split(",")))
     if summary is not None and summary not in SUMMARIES:
         raise errors.InvalidValue("_summary", summary, f"expected one of {', '.join(SUMMARIES)}")
-    if outcome.body is not None and (summary or elements):
-        outcome.body = subset(parse(bytes(outcome.body)), summary, elements)
-    return outcome
+    return summary, elements
 
 
 def version_number(interaction):

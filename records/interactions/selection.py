@@ -1,13 +1,14 @@
 """Conditions that search: If-None-Exist, conditional URLs, conditional references. (http.html#ccreate, #cond-update)
 
 Two requests with the same criteria wait for each other on a lock of (type, criteria), taken before the statement that
-decides; so fifty concurrent conditional creates make one resource.
+decides; so fifty concurrent conditional creates make one resource. Writers by id do not take that lock: what the
+criteria selected is taken in hand, and if it has another version by then, the interaction begins anew.
 """
 
 from django.conf import settings
 
 from .. import errors, search
-from ..database import lock
+from ..database import Overtaken, lock
 from ..indexing.index import catch_up
 from ..keys import key
 from ..resources.located import located
@@ -50,15 +51,16 @@ def select(targets, access):
         interaction = target.interaction
         finder = Resolver(access) if interaction.code == "create" else access
         try:
-            matches = matching(interaction.type, criteria, finder)
+            matches = found(interaction.type, criteria, finder)
             if len(matches) > 1:
                 raise errors.MultipleMatches(f"{interaction.type}?{text_of(criteria)}")
         except errors.FHIRError as error:
             raise located(error, target.expression) from error
         if matches:
-            target.id, target.found = matches[0], True
+            target.id, target.found, target.selected = matches[0].id, True, matches[0].version
             if interaction.code == "create":
-                target.row = current(interaction.type, matches[0], access)
+                target.row = current(interaction.type, target.id, access)
+                require_unchanged(target)
         elif interaction.code == "create":
             earlier = first.setdefault(normalised(interaction.type, criteria), positions[id(target)])
             target.shares = earlier if earlier != positions[id(target)] else None
@@ -79,10 +81,21 @@ def id_given(target):
         raise located(error, target.expression) from error
 
 
+def require_unchanged(target):
+    """Nobody has written the resource between the search that selected it and the lock that keeps it as it is."""
+    if target.selected is not None and (target.row is None or target.row.version != target.selected):
+        raise Overtaken(f"{target.interaction.type}/{target.id}")
+
+
 def matching(type, criteria, access, limit=2):
     """Ids that the criteria select now, at most `limit`; never an answer from an index that lags."""
+    return [row.id for row in found(type, criteria, access, limit)]
+
+
+def found(type, criteria, access, limit=2):
+    """The same with their versions."""
     fresh(type, criteria)
-    return [row.id for row in search.select(type, criteria, access, limit)]
+    return search.select(type, criteria, access, limit)
 
 
 def fresh(type, criteria):
@@ -95,9 +108,9 @@ def fresh(type, criteria):
 
 
 def selected(interaction, access, limit):
-    """Ids that a conditional delete selects, under the lock of its criteria."""
+    """What a conditional delete selects, under the lock of its criteria."""
     lock(normalised(interaction.type, interaction.parameters))
-    return matching(interaction.type, interaction.parameters, access, limit)
+    return found(interaction.type, interaction.parameters, access, limit)
 
 
 def referenced(type, criteria, access):

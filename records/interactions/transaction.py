@@ -71,10 +71,10 @@ def expanded(asked, access):
                 continue
             if code == "delete" and each.id is None:
                 try:
-                    ids = to_delete(each, access)
+                    rows = to_delete(each, access)
                 except errors.FHIRError as error:
                     raise located(error, place(n)) from error
-                writes += [(n, single(each, id)) for id in ids]
+                writes += [(n, single(each, row)) for row in rows]
                 unfolded.append(n)
             else:
                 writes.append((n, each))

@@ -55,6 +55,7 @@ class Target:
     resource: dict | None = None
     row: store.Row | None = None  # current and visible; also a deleted one
     found: bool = False  # a condition that searches matched
+    selected: int | None = None  # version that it matched
     recognised: bool = False  # there already, by what it says of itself; told by its id alone
     hidden: bool = False  # a row is there, outside the writer's access
     assigned: bool = False  # the id is the server's own choice
@@ -78,7 +79,7 @@ class Refused(NamedTuple):
 def carry_out(interactions, access, expressions=None):
     """Outcomes of the writing interactions, in order; all of them happen, or the error raised says why none did."""
     targets = [
-        Target(each, id=each.id, resource=clone(each.body) if isinstance(each.body, dict) else None)
+        Target(each, each.id, clone(each.body) if isinstance(each.body, dict) else None, selected=each.version)
         for each in interactions
     ]
     for target, expression in zip(targets, expressions or (), strict=False):
@@ -182,6 +183,7 @@ def lock(targets, access):
                 target.hidden = True
             else:
                 target.row = row
+            selection.require_unchanged(target)
 
 
 def refuse_hidden(done, targets, access):

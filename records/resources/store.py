@@ -74,6 +74,7 @@ class Written(NamedTuple):
     body: bytes | None
     changed: bool
     created: bool
+    moved: bool = False  # to another clinical date than the version before
 
 
 def instant(moment):
@@ -255,7 +256,8 @@ def one(w, access, now, pks, rows, above=0):
     alone = not shared and (row is None or (not row.shared and row.patient == patient))
     rows.pending.append((pk, number, patient if alone else None))
     return Written(pk, w.type, id, version, updated, w.method, patient, shared, when, resource, body, changed=True,
-                   created=row is None or row.deleted)  # fmt: skip
+                   created=row is None or row.deleted,
+                   moved=row is not None and row.occurred != when)  # fmt: skip
 
 
 def later(now, before):

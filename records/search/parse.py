@@ -9,7 +9,7 @@ from dataclasses import replace
 from records import keys
 from records.definitions.compartments import compartment
 from records.definitions.structures import RESOURCE_TYPES, is_resource_type
-from records.errors import InvalidValue, Issue, UnknownParameter, UnsupportedModifier
+from records.errors import InvalidValue, Issue, UnknownParameter, UnknownQuery, UnsupportedModifier
 
 from . import logical, parameters
 from .parameters import parameter
@@ -63,6 +63,8 @@ def _parse(types, pairs, strict, default_count, most, within):
     for name, value in pairs:
         if name in BESIDE:
             continue
+        if name.partition(":")[0] == "_query":  # to leave it out would answer another question
+            raise UnknownQuery(value, "none")
         try:
             if not value:
                 raise UnknownParameter(types[0] if types else "", name, "it has no value")

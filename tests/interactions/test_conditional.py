@@ -2,9 +2,11 @@
 
 import base64
 import json
+from threading import Thread
 
 import pytest
 
+from records.interactions import selection
 from tests.api import Api
 
 SYSTEM = "urn:example:mrn"
@@ -221,6 +223,55 @@ def test_delete_tells_an_outcome_when_asked(api):
 
 
 # -- read
+
+
+@pytest.fixture
+def overtaken(api, monkeypatch):
+    """Another client gives the resource another identifier, between the search of a condition and its lock."""
+    id = api.post("Patient", patient()).tree["id"]
+    search, left = selection.found, [1]
+
+    def found(*asked):
+        rows = search(*asked)
+        if rows and left:
+            left.pop()
+            other = Thread(target=lambda: api.put(f"Patient/{id}", patient("moved", id=id)))
+            other.start()
+            other.join()
+        return rows
+
+    monkeypatch.setattr(selection, "found", found)
+    return id
+
+
+def test_an_update_does_not_overwrite_what_no_longer_matches(api, overtaken):
+    answer = api.put(f"Patient?{by()}", patient(gender="male"))
+    assert answer.status_code == 201 and answer.tree["id"] != overtaken
+    assert api.get(f"Patient/{overtaken}").tree["identifier"][0]["value"] == "moved"
+
+
+def test_a_patch_looks_again_too(api, overtaken):
+    steps = [{"op": "add", "path": "/gender", "value": "male"}]
+    patched = api.patch(f"Patient?{by()}", steps, type="application/json-patch+json")
+    assert patched.status_code == 404
+    assert "gender" not in api.get(f"Patient/{overtaken}").tree
+
+
+def test_a_delete_looks_again_too(api, overtaken):
+    assert api.delete(f"Patient?{by()}").status_code == 204
+    assert api.get(f"Patient/{overtaken}").status_code == 200
+
+
+def test_a_create_looks_again_too(api, overtaken):
+    answer = api.post("Patient", patient(), if_none_exist=by())
+    assert answer.status_code == 201 and answer.tree["id"] != overtaken
+
+
+def test_a_transaction_looks_again_too(api, overtaken):
+    update = entry("PUT", f"Patient?{by()}", patient(gender="male"))
+    answer = api.post("", transaction(update, entry("DELETE", f"Patient?{by('none')}")))
+    assert [e["response"]["status"][:3] for e in answer.tree["entry"]] == ["201", "204"]
+    assert api.get(f"Patient/{overtaken}").tree["identifier"][0]["value"] == "moved"
 
 
 def test_conditional_read(api):

@@ -104,6 +104,23 @@ def test_history_of_a_type_and_of_the_system_since(api):
     assert api.get("_history?_since=nonsense").status_code == 400
 
 
+def test_a_history_of_parts_or_of_a_number(api):
+    id = api.post("Patient", {**PATIENT, "gender": "female"}).tree["id"]
+    api.put(f"Patient/{id}", {**PATIENT, "id": id, "gender": "other"})
+    api.delete(f"Patient/{id}")
+    for path in (f"Patient/{id}/_history", "Patient/_history", "_history"):
+        cut = api.get(f"{path}?_elements=gender").tree["entry"]
+        assert "resource" not in cut[0]
+        assert [e["resource"]["gender"] for e in cut[1:]] == ["other", "female"]
+        for each in cut[1:]:
+            assert set(each["resource"]) == {"resourceType", "id", "meta", "gender"}
+            assert each["resource"]["meta"]["tag"][0]["code"] == "SUBSETTED"
+        counted = api.get(f"{path}?_summary=count").tree
+        assert (counted["total"], counted.get("entry")) == (3, None)
+        assert api.get(f"{path}?_summary=nonsense").status_code == 400
+    assert "text" not in api.get("Patient/_history?_summary=data").tree["entry"][1]["resource"]
+
+
 def test_conditions_of_headers(api):
     made = api.post("Patient", PATIENT)
     id = made.tree["id"]

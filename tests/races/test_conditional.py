@@ -3,6 +3,7 @@
 import json
 import random
 from collections import Counter
+from itertools import pairwise
 
 import pytest
 
@@ -62,6 +63,30 @@ def test_F16_conditional_updates_make_one_resource_and_a_version_each(server, ro
             assert Counter(a.status for a in answers) == {201: 1, 200: 19}
             assert len({a.id for a in answers}) == 1
             assert sorted(a.version for a in answers) == list(range(1, 21))
+
+
+@pytest.mark.parametrize("rounds", [pytest.param(5), pytest.param(200, marks=pytest.mark.long)])
+def test_F16_a_conditional_update_meets_only_what_matches(server, rounds):
+    """Others take the identifier away and give it back, by id: no version of theirs without it is overwritten."""
+    client = server.client()
+    mark = marker()
+    id = client.post("/Patient", marked("Patient", mark)).id
+
+    def send(client, n):
+        for turn in range(rounds):
+            if n % 2:
+                answer = client.put(f"/Patient/{id}", marked("Patient", f"{mark}-{n}" if turn % 2 else mark, id=id))
+            else:
+                answer = client.put(f"/Patient?{criteria(mark)}", marked("Patient", mark, gender="other"))
+            assert answer.status in (200, 201, 412, 503), answer.tree  # 412: it was made anew, and then given back
+
+    with crowd(server, 8) as clients:
+        clients.all_at_once(send)
+    versions = [e["resource"] for e in client.get(f"/Patient/{id}/_history?_count=1000").tree["entry"]]
+    assert len(versions) > rounds
+    for after, before in pairwise(versions):
+        if after.get("gender"):
+            assert before["identifier"][0]["value"] == mark
 
 
 @pytest.mark.parametrize("how", ["JSON Patch", "FHIRPath Patch", "in a transaction"])
