@@ -24,7 +24,6 @@ __all__ = ["COPY_FROM", "Overtaken", "atomic", "cursor", "deadline", "execute", 
            "insert", "insertion", "left", "lock", "on_commit", "queue", "retried", "translated"]  # fmt: skip
 
 
-
 class Overtaken(Exception):
     """What the transaction had decided by was changed before it had it in hand: it begins anew."""
 
