@@ -35,9 +35,19 @@ def launch(request):
     if patient and people.found(actor, Interaction("read", "instance", "Patient", patient, base=here)) is None:
         raise Refused("invalid_request", "patient is not one that this token may read.")
     handle = launches.opened(client, token.user, patient, context(given, actor, here))
-    joined = "&" if "?" in client.launch_url else "?"
-    url = client.launch_url + joined + urlencode({"iss": here, "launch": handle})
+    url = address(client, here, handle)
     return 200, {"launch": handle, "url": url, "expires_in": int(launches.LIFETIME.total_seconds())}
+
+
+def opened(client, user, here, patient=None):
+    """The address by which a page opens an application in this person's name; whose record it is, the page has seen."""
+    handle = launches.opened(client, user, patient, {"need_patient_banner": True} if patient else {})
+    return address(client, here, handle)
+
+
+def address(client, here, handle):
+    joined = "&" if "?" in client.launch_url else "?"
+    return client.launch_url + joined + urlencode({"iss": here, "launch": handle})
 
 
 def context(given, actor, here):

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from django.urls import URLPattern, get_resolver
 
-from accessctl.models import AuditRecord
+from accessctl.models import AuditRecord, Client
 from accessctl.rights import ConsentRule
 from records.resources.models import Resource
 
@@ -54,4 +54,8 @@ def address(route, clinic, **other):
         known["rid"] = Resource.objects.get(pk=rule.consent).id if rule else "none"
     if route.space == "admin":
         known |= {"id": str(clinic.doctor_user), "type": "Practitioner", "rid": clinic.practitioner}
+    if "clients" in route.path:
+        known["id"] = str(Client.objects.get(name="app").pk)
+    if "rights" in route.path:
+        known |= {"id": clinic.a, "kind": "representative"}
     return "/" + PART.sub(lambda part: str((known | other)[part[1]]), route.path)

@@ -171,7 +171,7 @@ def test_nobody_gives_the_own_login_a_role_and_support_has_an_end(clinic):
 def test_an_application_is_switched_off_and_its_tokens_with_it(clinic):
     client = Client.objects.get(name="app")
     assert clinic.patient.get(f"Patient/{clinic.a}").status_code == 200 and Token.objects.filter(client=client).exists()
-    signed_in("runner").submit("/admin/clients/", {"id": client.pk})
+    signed_in("runner").submit(f"/admin/clients/{client.pk}/switch")
     assert clinic.patient.get(f"Patient/{clinic.a}").status_code == 401
 
 

@@ -26,8 +26,15 @@ PAGES = {  # of the administration; a page that is not here fails
     "": ALL, "resources/": ALL, "resources/<rtype:type>/<rid:rid>/": ALL, "audit/": ("data-protection",),
     "audit/verify": ("data-protection",), "why/": ("data-protection",), "reviews/": ("data-protection",),
     "doubts/": ("data-protection",), "people/": ("identity", "support"), "people/<int:id>/": ("identity", "support"),
-    "matrix/": ("data-protection", "operations"), "clients/": ("operations",), "jobs/": ("operations",),
-    "settings/": ("operations",),
+    "people/new/": ("identity",), "people/<int:id>/person": ("identity",), "people/<int:id>/membership": ("identity",),
+    "rights/": ("data-protection", "identity"), "rights/<rid:id>/grant": ("data-protection",),
+    "rights/<rid:id>/grant/end": ("data-protection",), "rights/<rid:id>/<slug:kind>/name": ("identity",),
+    "rights/<rid:id>/<slug:kind>/end": ("identity",),
+    "clients/new/": ("operations",), "clients/<int:id>/": ("operations", "data-protection"),
+    "clients/<int:id>/edit/": ("operations",), "clients/<int:id>/switch": ("operations", "data-protection"),
+    "clients/<int:id>/revoke": ("operations", "data-protection"), "clients/<int:id>/launch": ("operations",),
+    "matrix/": ("data-protection", "operations"), "clients/": ("operations", "data-protection"),
+    "jobs/": ("operations",), "settings/": ("operations",),
 }  # fmt: skip
 
 

@@ -1,6 +1,4 @@
-"""Logins, the people behind them, their roles and second factors."""
-
-import secrets
+"""Logins: found, their roles and second factors; who is behind one says identities."""
 
 from django.contrib import messages
 from django.contrib.auth import get_user_model
@@ -8,12 +6,14 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpResponseRedirect
 from django.utils.translation import gettext as _
 
-from accessctl.people import Person
+from accessctl.people import Membership, Person
 from accessctl.pieces import dated
 from accessctl.rights import StaffRole
 from records.database import atomic, execute
+from records.interactions.interaction import Touched
 
-from .staff import OFFICER, noted, shown, staff
+from .identities import new_password, professions
+from .staff import OFFICER, day, noted, shown, staff
 
 PAGE = 50
 
@@ -29,7 +29,7 @@ def people(request):
         found = found.filter(
             Q(username__icontains=query) | Q(last_name__icontains=query) | Q(first_name__icontains=query)
         )
-    return shown(request, "people", "people/", rows=found[:PAGE], q=query)
+    return shown(request, "people", "people/", rows=found[:PAGE], q=query, identity="identity" in request.roles)
 
 
 @staff("identity", "support")
@@ -37,9 +37,7 @@ def login(request, id):
     """One login: its person, roles and factors; what identity, or support, may change."""
     from allauth.mfa.models import Authenticator
 
-    user = get_user_model().objects.filter(pk=id).first()
-    if user is None:
-        raise Http404
+    user = chosen(id)
     if request.method == "POST":
         told = changed(request, user, request.POST.get("do", ""))
         messages.success(request, told)
@@ -48,8 +46,18 @@ def login(request, id):
     dates = StaffRole.objects.filter(person_id=id).order_by("-since")[:20]
     factors = Authenticator.objects.filter(user=user)
     roles = [role for role, _name in StaffRole.ROLES]
-    return shown(request, "login", "people/", login=user, person=person, dates=dates, factors=factors,
-                 choices=[*roles, "data-protection"], identity="identity" in request.roles)  # fmt: skip
+    return shown(
+        request, "login", "people/", login=user, person=person, dates=dates, factors=factors,
+        choices=[*roles, "data-protection"], identity="identity" in request.roles, professions=professions(),
+        memberships=Membership.objects.filter(person_id=id).order_by("-since")[:50],
+    )  # fmt: skip
+
+
+def chosen(id):
+    user = get_user_model().objects.filter(pk=id).first()
+    if user is None:
+        raise Http404
+    return user
 
 
 def changed(request, user, what):
@@ -62,7 +70,7 @@ def changed(request, user, what):
                 said = _("The second factors are gone; a new one is asked for at the next sign-in.")
             case "reset-password":
                 above(request, user)
-                password = secrets.token_urlsafe(12)
+                password = new_password()
                 user.set_password(password)
                 execute("UPDATE auth_user SET password = %s WHERE id = %s", (user.password, user.pk))
                 said = _("The new password, shown this once: %(password)s") % {"password": password}
@@ -73,8 +81,15 @@ def changed(request, user, what):
                 said = given_role(user, request.POST.get("role", ""), request.POST.get("until", ""))
             case _:
                 raise PermissionDenied
-        noted(request, what, login=user.get_username(), role=request.POST.get("role"), until=request.POST.get("until"))
+        noted(request, what, records_of(user), login=user.get_username(), role=request.POST.get("role"),
+              until=request.POST.get("until"))  # fmt: skip
     return said
+
+
+def records_of(user):
+    """The own record of a login: its patient reads in the history what was done to the login."""
+    rows = execute("SELECT patient, patient_key FROM person WHERE user_id = %s AND patient IS NOT NULL", (user.pk,))
+    return [Touched("Patient", id, None, key) for id, key in rows]
 
 
 def above(request, user):
@@ -109,5 +124,5 @@ def given_role(user, role, until):
                     " RETURNING id", (user.pk, role))  # fmt: skip
     if not ended:
         execute("INSERT INTO staff_role (person_id, role, until) VALUES (%s, %s, %s::timestamptz)",
-                (user.pk, role, until or None))  # fmt: skip
+                (user.pk, role, day(until)))  # fmt: skip
     return _("Done.")

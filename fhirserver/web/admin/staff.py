@@ -1,5 +1,6 @@
 """Who opens which page of the administration: four roles, and what a page does in their name leaves its record."""
 
+from datetime import date
 from functools import wraps
 
 from django.core.exceptions import PermissionDenied
@@ -9,6 +10,7 @@ from django.utils.translation import gettext_lazy
 from accessctl.audit import record as noted_in_audit
 from accessctl.audit.readers import holds
 from accessctl.pieces import dated
+from records import errors
 from records.database import execute
 from records.interactions.interaction import Interaction, Outcome
 
@@ -27,8 +29,9 @@ TABS = (  # address, name, roles that open it; () all
     ("reviews/", gettext_lazy("Emergencies"), ("data-protection",)),
     ("doubts/", gettext_lazy("Doubts"), ("data-protection",)),
     ("people/", gettext_lazy("People"), ("identity", "support")),
+    ("rights/", gettext_lazy("Rights"), ("data-protection", "identity")),
     ("matrix/", gettext_lazy("Matrix"), ("data-protection", "operations")),
-    ("clients/", gettext_lazy("Applications"), ("operations",)),
+    ("clients/", gettext_lazy("Applications"), ("operations", "data-protection")),
     ("jobs/", gettext_lazy("Jobs"), ("operations",)),
     ("settings/", gettext_lazy("Settings"), ("operations",)),
 )
@@ -71,10 +74,24 @@ def shown(request, template, here, **more):
     return render(request, f"admin/{template}.html", {"tabs": tabs, "roles": roles, **more})
 
 
-def noted(request, what, touched=(), **said):
-    """An audit record of what was done or looked up here, committed with it."""
+def noted(request, what, touched=(), now=False, **said):
+    """An audit record of what was done or looked up here, committed with it.
+
+    `now`: kept before this returns. What Django's models write is in a transaction of another connection, which
+    commits after that: if the record cannot be kept, nothing is done.
+    """
     interaction = Interaction("operation", "system", operation=what, method="POST",
                               parameters=tuple((k, str(v)) for k, v in said.items() if v))  # fmt: skip
     outcome = Outcome(200, touched=list(touched))
     noted_in_audit(request.asking.visitor.actor, interaction, outcome, request.asking.request_id)
     request.asking.recorded += outcome.recorded
+    if now:
+        request.asking.settle()
+
+
+def day(text):
+    """A date of a form, or None where none is given."""
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError as error:
+        raise errors.InvalidValue("date", text, str(error)) from error
