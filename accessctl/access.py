@@ -3,7 +3,7 @@
 from records import errors
 from records.interactions.parse import SERVED
 from records.operations import ADMINISTER, find
-from records.sql import FALSE, all_of, any_of
+from records.sql import FALSE
 
 from . import granular, sources
 from .scopes import LETTERS
@@ -27,17 +27,8 @@ class ActorAccess:
     def resources(self, code, type, alias="r", pk="pk"):
         asked = (code, type, alias, pk)
         if asked not in self._predicates:
-            self._predicates[asked] = self.formula(*asked)
+            self._predicates[asked] = sources.formula(self.actor, *asked)
         return self._predicates[asked]
-
-    def formula(self, *asked):
-        bound, allow, refuse = sources.of(self.actor)
-        ceilings = all_of(found[0] for source in bound if (found := source(self.actor, *asked)))
-        permits = any_of(found[0] for source in allow if (found := source(self.actor, *asked)))
-        denials = any_of(found[0] for source in refuse if (found := source(self.actor, *asked)))
-        if FALSE in (ceilings, permits):
-            return FALSE
-        return all_of([ceilings, permits] + ([~denials] if denials != FALSE else []))
 
     def check(self, interaction):
         """Forbidden when no scope covers the interaction with any row; a Bundle is checked entry by entry."""

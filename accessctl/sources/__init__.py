@@ -7,6 +7,8 @@ Those marked `for_people` speak of users with a Person alone; tokens without one
 from importlib import import_module
 from pkgutil import iter_modules
 
+from records.sql import FALSE, all_of, any_of
+
 CEILINGS, PERMITS, DENIALS = [], [], []
 _chosen = {}
 
@@ -44,6 +46,19 @@ def of(actor):
             for kind in (CEILINGS, PERMITS, DENIALS)
         )
     return _chosen[known]
+
+
+def formula(actor, *asked, without=()):
+    """All ceilings AND any permit AND NOT any denial, of (code, type, alias, pk)."""
+    ceilings, permits, denials = (
+        [found[0] for source in kind if source not in without and (found := source(actor, *asked))]
+        for kind in of(actor)
+    )
+    permitted = any_of(permits)
+    if FALSE in (permitted, *ceilings):
+        return FALSE
+    denied = any_of(denials)
+    return all_of([*ceilings, permitted] + ([~denied] if denied != FALSE else []))
 
 
 def load():

@@ -74,6 +74,21 @@ class Compartment(models.Model):
         indexes = [models.Index(fields=["resource"], name="compartment_resource")]
 
 
+class Attached(models.Model):
+    """A resource of a record names a Binary, now or in an earlier version; once for each patient. Append-only."""
+
+    pk = models.CompositePrimaryKey("file", "patient", "resource")
+    file = models.BigIntegerField()  # keys.identity of the Binary, which may come later
+    patient = models.BigIntegerField()
+    resource = models.BigIntegerField()
+    type = models.SmallIntegerField()  # of the resource, as its author is
+    author = models.BigIntegerField(null=True)
+    since = models.DateTimeField()
+
+    class Meta:
+        db_table = "attached"
+
+
 class Pending(models.Model):
     """A write whose index rows are not made yet: the queue of the indexer, committed with the write."""
 

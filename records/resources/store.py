@@ -16,7 +16,7 @@ from ..formats.json import dump
 from ..keys import identity
 from ..signals import resources_written
 from ..sql import TRUE
-from . import classes, labels
+from . import attached, classes, labels
 from .compartments import patients_of
 from .models import NO_DATE
 from .occurred import occurred
@@ -185,6 +185,7 @@ class Rows:
     versions: list = field(default_factory=list)
     members: list = field(default_factory=list)
     members_gone: list = field(default_factory=list)
+    attached: list = field(default_factory=list)
     pending: list = field(default_factory=list)
 
     def insert(self):
@@ -194,6 +195,7 @@ class Rows:
         if self.members_gone:
             execute("DELETE FROM compartment WHERE resource = ANY(%s)", (self.members_gone,))
         insert("compartment", ("patient", "resource"), ("int8", "int8"), self.members)
+        attached.keep(self.attached)
         insert("pending", ("resource", "type", "patient"), ("int8", "int2", "int8"), self.pending)
 
 
@@ -244,6 +246,11 @@ def one(w, access, now, pks, rows, above=0):
             rows.members_gone.append(pk)
         if shared:
             rows.members += [(p, pk) for p in patients]
+        rows.attached += [
+            (binary, p, pk, type_number(w.type), author, updated)
+            for binary in (attached.named(body) if w.type != "Binary" else ())
+            for p in patients
+        ]
     number = type_number(w.type)
     right = (patient, shared, bits, category, author, organization)
     state = (version, updated, resource is None, body, when, *right)

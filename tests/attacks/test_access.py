@@ -62,7 +62,7 @@ def test_A03_types_without_a_compartment(world):
 
 
 def test_A03_a_binary_that_is_masked_itself_is_as_absent(world):
-    """What a masked document points to has to carry the label itself. (docs/explanation/access-and-audit.md)"""
+    """What names it does more: tests/attacks/test_binaries.py."""
     world.consents()
     plain = {"resourceType": "Binary", "contentType": "text/plain", "data": "eA==",
              "securityContext": {"reference": f"Patient/{world.a}"}}  # fmt: skip
