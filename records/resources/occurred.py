@@ -63,6 +63,11 @@ def occurred(resource, type):
     return NO_DATE
 
 
+def is_dated(type):
+    """Has the type a clinical date at all? Else all its rows have NO_DATE."""
+    return bool(_finders(type))
+
+
 @cache
 def _finders(type):
     expressions = _expressions()

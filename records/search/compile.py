@@ -62,7 +62,10 @@ def _merged(query, access, after, most):
 
 
 def _page(query, access, after, most):
-    source, where, walked, prepare, first = start(query, access)
+    begun = start(query, access)
+    if begun.rows and (order := narrow_order(query, access)):
+        return _sorted_first(query, access, begun, order, after, most)
+    source, where, walked, prepare, first, *_ = begun
     order = order_of(query, access)
     if walked:
         order = [replace(key, text=WALKED.get(key.text, key.text)) for key in order]
@@ -77,6 +80,26 @@ def _page(query, access, after, most):
         f" ORDER BY {by} LIMIT {most:d}",
         (*first.params, *source.params, *joined, *wanted.params),
         prepare and not joins,
+    )
+
+
+def _sorted_first(query, access, begun, order, after, most):
+    """The rows of a walk in an order that index rows alone give; each is judged when the order has come to it."""
+    keys = ", ".join(f"{key.text} AS k{n}" for n, key in enumerate(order))
+    by = ", ".join(f"k{n} {'DESC' if key.descending else 'ASC'}" for n, key in enumerate(order))
+    joins = [key.join for key in order if key.join]
+    from_page = SQL("TRUE") if after is None else _after(order, after)
+    rows = (
+        f"SELECT s.pk, {keys} FROM (SELECT d.occurred, d.resource AS pk FROM {begun.rows.text}) s"
+        f"{''.join(' ' + join.text for join in joins)} WHERE {from_page.text} ORDER BY {by} OFFSET 0"
+    )
+    where = begun.others & live(query.type, access)
+    shown = ", ".join([COLUMNS, *(f"s.k{n}" for n in range(len(order)))])
+    return Statement(
+        f"SELECT {shown} FROM ({rows}) s CROSS JOIN LATERAL (SELECT * FROM resource c WHERE c.pk = s.pk OFFSET 0) r"
+        f" WHERE {where.text} ORDER BY {by} LIMIT {most:d}",
+        (*begun.rows.params, *sum((join.params for join in joins), ()), *from_page.params, *where.params),
+        False,
     )
 
 
@@ -97,14 +120,23 @@ def count(query, access, most=None):
 # order
 
 
-def order_of(query, access):
-    """The keys of the order; the last is pk, in the direction of the one before."""
-    order = [_key(sort, n, access) for n, sort in enumerate(query.sort)] or [Key("r.occurred", True)]
-    order = [*order, Key("r.pk", order[-1].descending)]
+def order_of(query, access, row="r"):
+    """The keys of the order; the last is pk, in the direction of the one before. `row` has pk and occurred."""
+    order = [_key(sort, n, access, row) for n, sort in enumerate(query.sort)] or [Key(f"{row}.occurred", True)]
+    order = [*order, Key(f"{row}.pk", order[-1].descending)]
     return [replace(key, descending=not key.descending) for key in order] if query.backward else order
 
 
-def _key(sort, n, access):
+def narrow_order(query, access):
+    """The order over rows s(occurred, pk), or None when it needs more than these and index rows of theirs."""
+    if not query.sort or any(sort.code in ("_lastUpdated", "_id") or sort.by for sort in query.sort):
+        return None
+    if len(query.sort) == 1 and query.sort[0].param.is_occurred:
+        return None  # the walk's own
+    return order_of(query, access, "s")
+
+
+def _key(sort, n, access, row):
     if sort.code == "_lastUpdated":
         return Key("r.updated", sort.descending, "timestamptz")
     if sort.code == "_id":
@@ -112,8 +144,8 @@ def _key(sort, n, access):
     if sort.by:
         return _chained(sort, n, access)
     if sort.param.is_occurred:
-        return Key("r.occurred", sort.descending)
-    text, cast, join = TYPES[sort.param.family].sort(sort.param, sort.descending, f"s{n}", seen=seen(access))
+        return Key(f"{row}.occurred", sort.descending)
+    text, cast, join = TYPES[sort.param.family].sort(sort.param, sort.descending, f"s{n}", row, seen(access))
     return Key(text, sort.descending, cast, join)
 
 

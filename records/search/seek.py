@@ -10,13 +10,15 @@ from typing import NamedTuple
 
 from records.fhirpath import plain
 from records.fhirpath.syntax import NotSimple
+from records.resources.models import NO_DATE
+from records.resources.occurred import is_dated
 from records.sql import SQL, all_of
 
 from .query import Chain, Criterion, Has
 from .types import Any, Match
 
 # How many rows are few, by what each costs: read from an index and looked up for its date; reached over references
-# too; or reached with its clinical date, so that no other row is looked at to put them in order.
+# the other way; or known with its clinical date, so that no other row is looked at to put them in order.
 FEW, FEW_REACHED, FEW_DATED = 10_000, 5_000, 20_000
 NARROW = ("string", "uri", "composite", "quantity", "date", "reference", "token")  # the tables, narrow first
 
@@ -28,6 +30,9 @@ class Lead(NamedTuple):
     rows: SQL
     most: int = FEW
     dated: bool = False
+
+
+UNDATED = f", '{NO_DATE}'::bigint AS occurred"  # of a type that has no clinical date
 
 
 def beginning(found):
@@ -63,23 +68,26 @@ def _lead(pair, found):
     """The Lead of a criterion; None when it gives nothing to begin from."""
     node, match = pair
     if not isinstance(node, Criterion):
-        dated = isinstance(node, Chain)
-        rows = _reached(node, dated)
-        return rows and Lead(len(NARROW) + (not dated), rows, FEW_DATED if dated else FEW_REACHED, dated)
+        rows = _reached(node, dated=True)
+        few = FEW_DATED if isinstance(node, Chain) else FEW_REACHED
+        return rows and Lead(len(NARROW) + isinstance(node, Has), rows, few, True)
     if node.modifier == "missing":
         return None
     if isinstance(match, Match) and _single(node.param):
         same = [m for n, m in found if isinstance(n, Criterion) and n.param is node.param and isinstance(m, Match)]
         match = Match(match.table, all_of(m.where for m in same if m.table == match.table))
-    rows, table = _rows(match), match.table if isinstance(match, Match) else "token"
-    return rows and Lead(NARROW.index(table) if table in NARROW else 0, rows)
+    table = match.table if isinstance(match, Match) else "token"
+    rank = NARROW.index(table) if table in NARROW else 0
+    undated = not is_dated(node.param.type)
+    rows = _rows(match, UNDATED if undated else "")
+    return rows and Lead(rank, rows, FEW_DATED if undated else FEW, undated)
 
 
-def _rows(match):
+def _rows(match, also=""):
     """Index rows of a match; None when it says what is not there."""
     if isinstance(match, Match):
-        return SQL(f"SELECT i.resource FROM {match.table} i WHERE {match.where.text}", match.where.params)
-    if isinstance(match, Any) and (parts := [_rows(m) for m in match.matches]) and all(parts):
+        return SQL(f"SELECT i.resource{also} FROM {match.table} i WHERE {match.where.text}", match.where.params)
+    if isinstance(match, Any) and (parts := [_rows(m, also) for m in match.matches]) and all(parts):
         return _union(parts)
     return None
 
@@ -93,7 +101,7 @@ def _reached(node, dated=False):
             return None if modifier == "missing" else _rows(matched(node))
         case Has(param=param, criterion=inner) if rows := _reached(inner):
             text = (
-                f"SELECT t.pk AS resource FROM ({rows.text}) h"
+                f"SELECT t.pk AS resource{', t.occurred' if dated else ''} FROM ({rows.text}) h"
                 " JOIN reference i ON i.resource = h.resource AND i.param = %s JOIN resource t ON t.identity = i.target"
             )
             return SQL(text, (*rows.params, param.key))

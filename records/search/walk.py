@@ -12,7 +12,7 @@ from typing import NamedTuple
 from records import keys
 from records.definitions.structures import type_number
 from records.fhirpath.times import DAY
-from records.sql import SQL, all_of
+from records.sql import SQL, TRUE, all_of
 
 from .conditions import WALKED, Place, condition, matched, member
 from .query import Chain, Criterion, Has, Ids, Updated, Within
@@ -25,7 +25,8 @@ FREE = Place(fenced=False)
 
 class Start(NamedTuple):
     """FROM and WHERE of a search; `walked`: the index walk is d, and its order is (d.occurred, d.resource);
-    `fixed`: there is one way to run it, whatever the values.
+    `fixed`: there is one way to run it, whatever the values; `rows`: the walk d with all that bounds its rows, when
+    what is left of WHERE keeps most of them: then they may be sorted before they are judged.
     """
 
     source: SQL
@@ -33,6 +34,8 @@ class Start(NamedTuple):
     walked: bool = False
     fixed: bool = False
     first: SQL = SQL("")  # a WITH that FROM builds on
+    rows: SQL | None = None
+    others: SQL = TRUE  # of `where`, what is no bound of the walk
 
 
 class Floor(NamedTuple):
@@ -72,11 +75,14 @@ def start(query, access, ordered=True):
         others = [
             condition(node, query.type, access, WALKED) for node, _ in found if best is None or node is not best[0]
         ]
+        between = all_of(_between("d.occurred", low, high))
+        rows = SQL(f"{source.text} WHERE {between.text}", source.params + between.params)
         source = SQL(f"{source.text} JOIN resource r ON r.pk = d.resource", source.params)
-        return Start(source, all_of([*_between("d.occurred", low, high), *others]), True, not floor)
+        return Start(source, between & all_of(others), True, not floor, rows=None if leads else rows, others=all_of(others))
     # a date that bounds the rows walked is checked on them, everything else may be where the planner starts
     others = [condition(node, query.type, access, Place() if _is_bound(match) else FREE) for node, match in found]
-    return Start(SQL("resource r"), all_of([*_between("r.occurred", low, high), *others]))
+    rows = None if found else _walk(None, query.type, None, None)
+    return Start(SQL("resource r"), all_of([*_between("r.occurred", low, high), *others]), rows=rows)
 
 
 def _implied(found):
