@@ -27,7 +27,7 @@ test: setup
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 test-long: setup
-	$(BIN)/python -m pytest -m long --timeout 1800
+	$(BIN)/python -m pytest -m long --timeout 5400
 
 lint: setup
 	$(BIN)/ruff check .
