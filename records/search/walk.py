@@ -78,7 +78,8 @@ def start(query, access, ordered=True):
         between = all_of(_between("d.occurred", low, high))
         rows = SQL(f"{source.text} WHERE {between.text}", source.params + between.params)
         source = SQL(f"{source.text} JOIN resource r ON r.pk = d.resource", source.params)
-        return Start(source, between & all_of(others), True, not floor, rows=None if leads else rows, others=all_of(others))
+        left = all_of(others)
+        return Start(source, between & left, True, not floor, rows=None if leads else rows, others=left)
     # a date that bounds the rows walked is checked on them, everything else may be where the planner starts
     others = [condition(node, query.type, access, Place() if _is_bound(match) else FREE) for node, match in found]
     rows = None if found else _walk(None, query.type, None, None)
