@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from . import bundles, lag, report, run, scale
+from . import bundles, lag, pages, report, run, scale
 from .connection import Target
 
 
@@ -30,6 +30,7 @@ def parse(arguments):
     many.add_argument("--seed", type=int, default=1)
     scale.command(commands)
     lag.command(commands)
+    pages.command(commands)
     for command in (one, both):
         command.add_argument("--scenario", default="all", help="load,read,search,crud or all")
         command.add_argument("--clients", type=int, default=4, help="that load (default 4)")
@@ -63,6 +64,8 @@ def main(arguments=None):
     if options.command == "lag":
         print(json.dumps(lag.measure(options), indent=1))
         return 0
+    if options.command == "pages":
+        return pages.main(options)
     todo = plan(options)
     if options.command == "bench":
         from . import peers

@@ -52,6 +52,7 @@ SETTINGS = {
     "FHIRSERVER_OIDC_CLIENT_SECRET": ("", "and its secret"),
     "FHIRSERVER_OIDC_SCOPE": ("openid scope_all", "scopes asked of the provider"),
     "FHIRSERVER_OIDC_ACR": ("eidas1", "how sign-ins must be proven: acr values, separated by spaces"),
+    "FHIRSERVER_VIEWER_URL": ("", "https address of an image viewer, {study} for the Study Instance UID; unset: none"),
     "FHIRSERVER_REQUIRE_SUBJECT": ("false", "refuse an Observation without subject"),
     "FHIRSERVER_STRICT_CONSENT": ("false", "refuse a Consent not enforceable whole; false: it closes the record"),
     "FHIRSERVER_REFERENTIAL_INTEGRITY": ("false", "refuse references to resources that are not here"),
@@ -123,6 +124,9 @@ FHIRSERVER_OIDC_CLIENT_ID = text("FHIRSERVER_OIDC_CLIENT_ID")
 FHIRSERVER_OIDC_CLIENT_SECRET = text("FHIRSERVER_OIDC_CLIENT_SECRET")
 FHIRSERVER_OIDC_SCOPE = text("FHIRSERVER_OIDC_SCOPE")
 FHIRSERVER_OIDC_ACR = text("FHIRSERVER_OIDC_ACR")
+FHIRSERVER_VIEWER_URL = text("FHIRSERVER_VIEWER_URL")
+if FHIRSERVER_VIEWER_URL and not (FHIRSERVER_VIEWER_URL.startswith("https://") and "{study}" in FHIRSERVER_VIEWER_URL):
+    raise ValueError(f"FHIRSERVER_VIEWER_URL={FHIRSERVER_VIEWER_URL!r} is not an https address with {{study}} in it")
 FHIRSERVER_REQUIRE_SUBJECT = flag("FHIRSERVER_REQUIRE_SUBJECT")
 FHIRSERVER_STRICT_CONSENT = flag("FHIRSERVER_STRICT_CONSENT")
 FHIRSERVER_REFERENTIAL_INTEGRITY = flag("FHIRSERVER_REFERENTIAL_INTEGRITY")

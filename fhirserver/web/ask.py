@@ -14,9 +14,10 @@ from django.http import Http404
 from django.utils.translation import gettext as _
 
 from accessctl.actor import InvalidToken, Stale
-from accessctl.audit import settle
+from accessctl.audit import record, settle
 from records import errors
 from records.database import deadline, drop_ahead
+from records.interactions.interaction import Interaction, Outcome
 from records.interactions.parse import Request, parse
 
 from .. import endpoint, formats
@@ -65,6 +66,20 @@ class Asking:
                 break
             url = url.removeprefix(self.base).lstrip("/")
         return found
+
+    def note(self, what, touched=(), now=False, **said):
+        """An audit record of what a page did or looked up past the interactions, committed with it.
+
+        `now`: kept before this returns. What Django's models write is in a transaction of another connection, which
+        commits after that: if the record cannot be kept, nothing is done.
+        """
+        interaction = Interaction("operation", "system", operation=what, method="POST",
+                                  parameters=tuple((k, str(v)) for k, v in said.items() if v))  # fmt: skip
+        outcome = Outcome(200, touched=list(touched))
+        record(self.visitor.actor, interaction, outcome, self.request_id)
+        self.recorded += outcome.recorded
+        if now:
+            self.settle()
 
     def settle(self):
         promised, self.recorded = self.recorded, []

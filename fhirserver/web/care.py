@@ -3,8 +3,10 @@
 Each page asks as the professional would by an application, and leaves the same audit records.
 """
 
+import re
 from urllib.parse import urlencode
 
+from django.conf import settings
 from django.contrib import messages
 from django.http import HttpResponseRedirect
 from django.shortcuts import render
@@ -21,7 +23,7 @@ from records.keys import identity
 from . import readable, record
 from .ask import space
 
-TABS = ("summary", "timeline", "results", "medicines", "imaging")
+UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 
 
 def shown(request, template, id=None, **more):
@@ -121,14 +123,20 @@ def medicines(request, id):
 def imaging(request, id):
     studies = [
         readable.item(s) | {"modality": readable.concept(s.get("modality")), "series": s.get("numberOfSeries"),
-                            "images": s.get("numberOfInstances"), "viewer": viewer(s)}
+                            "images": s.get("numberOfInstances"), "uid": uid(s), "viewer": viewer(uid(s))}
         for s in record.listed(request.asking, "ImagingStudy", id)
     ]  # fmt: skip
     return shown(request, "imaging", id, tab="imaging", studies=studies)
 
 
-def viewer(study):
-    """The uid by which an image viewer opens the study."""
+def viewer(uid):
+    """Where an image viewer shows the study; "" without a viewer, or without a uid that is one."""
+    address = settings.FHIRSERVER_VIEWER_URL
+    return address.replace("{study}", uid) if address and UID.fullmatch(uid) else ""
+
+
+def uid(study):
+    """The Study Instance UID."""
     return next((i["value"].removeprefix("urn:oid:") for i in study.get("identifier") or ()
                  if i.get("system") == "urn:dicom:uid" and i.get("value")), "")  # fmt: skip
 
@@ -176,8 +184,6 @@ def parameters(given):
 
 def ins_system():
     """The system of INS numbers here: real ones in production, else those for tests."""
-    from django.conf import settings
-
     return readable.INS[0] if settings.FHIRSERVER_ENVIRONMENT == "production" else readable.INS[2]
 
 

@@ -1,11 +1,17 @@
 """What every page tells the browser: only our own files, no frame around it, nothing kept."""
 
-CONTENT = (
-    "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; frame-ancestors 'none';"
-    " form-action 'self'"
-)
+
+def content(forms=()):
+    """The policy; forms of the page may lead to further origins."""
+    return (
+        "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; frame-ancestors 'none';"
+        f" form-action {' '.join(dict.fromkeys([SELF, *forms]))}"
+    )
+
+
+SELF = "'self'"
 ALWAYS = {
-    "Content-Security-Policy": CONTENT,
+    "Content-Security-Policy": content(),
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "same-origin",

@@ -6,6 +6,8 @@ from urllib.parse import quote, urlencode
 from django.http import Http404, HttpResponse
 from django.utils.translation import gettext_lazy as _
 
+from records import errors
+
 from . import readable
 
 SORTED = {  # type -> parameter of its date
@@ -15,6 +17,7 @@ SORTED = {  # type -> parameter of its date
 }  # fmt: skip
 RESULTS = ("laboratory", "vital-signs")
 MOST = 200  # of a list on a page
+MOST_KINDS, MOST_OF_A_KIND = 500, 1000  # Observations that are looked through for kinds; that a chart shows
 SHOWN_AS_TEXT = ("text/plain",)
 
 
@@ -55,7 +58,7 @@ def summary(asking, id, since=None):
         "problems": [p for p in problems if is_current(p)],
         "past": [p for p in problems if not is_current(p)],
         "medicines": medicines(asking, id, since)[0],
-        "results": latest(results(asking, id), since)[:12],
+        "results": latest(newest(asking, id), since)[:12],
         "imaging": items(asking, "ImagingStudy", id, since, count=5),
         "documents": items(asking, "DocumentReference", id, since, count=8),
         "visits": items(asking, "Encounter", id, since, count=5),
@@ -69,10 +72,15 @@ def medicines(asking, id, since=None):
     return [m for m in found if is_current(m)], [m for m in found if not is_current(m)]
 
 
-def results(asking, id, code=None, count=MOST):
-    """Observations with a category of results, or those of one code, newest first."""
-    more = {"code": code} if code else {"category": ",".join(RESULTS)}
-    return listed(asking, "Observation", id, count=count, **more)
+def newest(asking, id):
+    """The two newest results of each kind, however many there are of others; of a very large record, of the newest."""
+    categories = ",".join(RESULTS)
+    query = urlencode({"patient": f"Patient/{id}", "category": categories, "max": 2})
+    try:
+        bundle = asking.get(f"Observation/$lastn?{query}")
+    except errors.TooCostly:
+        return listed(asking, "Observation", id, count=MOST_KINDS, category=categories)
+    return [e["resource"] for e in bundle.get("entry") or () if e["search"]["mode"] == "match"]
 
 
 def latest(observations, since=None):
@@ -82,19 +90,17 @@ def latest(observations, since=None):
         key = readable.code_of(each)
         if key not in found:
             shown = readable.item(each, since)
-            shown |= {"code": "|".join(key), "range": readable.limits(each)[2], "count": 0, "before": ""}
-            found[key] = shown
-        elif found[key]["count"] == 1:
-            found[key]["before"] = readable.value(each)
-        found[key]["count"] += 1
+            found[key] = shown | {"code": "|".join(key), "range": readable.limits(each)[2], "before": ""}
+        else:
+            found[key]["before"] = found[key]["before"] or readable.value(each)
     return list(found.values())
 
 
 def result_pages(asking, id, code):
     """All kinds of results, or one of them over time."""
-    found = results(asking, id, code, count=1000 if code else 500)
     if not code:
-        return {"rows": latest(found)}
+        return {"rows": latest(newest(asking, id))}
+    found = listed(asking, "Observation", id, count=MOST_OF_A_KIND, code=code)
     rows = [readable.item(o) | {"range": readable.limits(o)[2]} for o in found]
     return {"one": rows[0]["title"] if rows else code, "rows": rows, "series": series(found)}
 

@@ -4,7 +4,7 @@ from django.urls import include, path, re_path
 from django.views.generic import RedirectView
 
 from ..oauth.urls import later
-from . import care, developers, home, login, static
+from . import care, developers, gallery, home, login, static
 
 handler400, handler403, handler404, handler500 = home.bad, home.refused, home.unknown, home.failed
 
@@ -19,6 +19,8 @@ urlpatterns = [
     path("account/external/", later("external", "begin"), name="external_begin"),
     path("account/external/callback", later("external", "end"), name="external_end"),
     path("account/", include(login.urlpatterns)),
+    path("care/<rid:id>/apps/", gallery.gallery),
+    path("care/<rid:id>/apps/<int:number>", gallery.open_app),
     path("care/", include(care.urlpatterns)),
     path("me/", include("fhirserver.web.me.urls")),
     path("admin/", include("fhirserver.web.admin.urls")),

@@ -50,6 +50,8 @@ def address(route, clinic, **other):
         "id": clinic.a, "type": "DocumentReference", "rid": clinic.document, "number": "0", "event": str(event or 1),
         "name": "close-record",
     }  # fmt: skip
+    if "apps/" in route.path:
+        known["number"] = str(Client.objects.get(name="app").pk)
     if "withdraw" in route.path:
         known["rid"] = Resource.objects.get(pk=rule.consent).id if rule else "none"
     if route.space == "admin":

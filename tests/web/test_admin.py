@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 
 import pytest
 from allauth.mfa.models import Authenticator
@@ -9,11 +10,16 @@ from django.contrib.auth import get_user_model
 
 from accessctl.models import AuditRecord, Client, Token
 from accessctl.people import Person
-from accessctl.rights import Doubt, Opening, Review, StaffRole
+from accessctl.rights import Doubt, MatrixCell, Opening, Review, StaffRole
 from fhirserver.settings import SETTINGS
+from fhirserver.web.admin import audit as audit_page
+from fhirserver.web.admin import matrix as matrix_page
 from fhirserver.web.admin.staff import TABS
 from fhirserver.web.sheets import harmless
+from records.indexing import jobs
 from records.indexing.models import Job
+from records.search import stored
+from records.search.stored import StoredParameter
 
 from .world import ROLES, Clinic, signed_in, staffed
 
@@ -183,9 +189,130 @@ def test_jobs_are_asked_for_and_cancelled(clinic):
     runner.submit("/admin/jobs/", {"cancel": job.pk})
     job.refresh_from_db()
     assert job.state == "cancelled"
+    runner.submit("/admin/jobs/", {"again": job.pk})
+    assert Job.objects.exclude(pk=job.pk).get().parameters == job.parameters
+    runner.submit("/admin/jobs/", {"again": job.pk + 1})
+    assert "There is no such job." in text(runner.get("/admin/jobs/")), "it has not ended"
+    assert Job.objects.count() == 2
 
 
 def test_settings_are_shown_without_secrets(clinic, settings):
     settings.FHIRSERVER_AUDIT_KEY = "very secret"
     page = text(signed_in("runner").get("/admin/settings/"))
     assert all(name in page for name in SETTINGS) and "very secret" not in page and settings.SECRET_KEY not in page
+
+
+def test_versions_are_compared_and_references_can_be_followed(clinic):
+    runner, url = signed_in("runner"), f"Practitioner/{clinic.practitioner}"
+    for family in ("Martin", "Petit"):
+        clinic.system.put(url, {"resourceType": "Practitioner", "id": clinic.practitioner, "name": [{"family": family}],
+                                "extension": [{"url": "http://example.org/of", "valueReference":
+                                               {"reference": "Organization/clinic"}}]})  # fmt: skip
+    page = text(runner.get(f"/admin/resources/{url}/"))
+    assert '<a href="/admin/resources/Organization/clinic/">Organization/clinic</a>' in page
+    diff = page.split('class="diff"')[1].split("</pre>")[0]
+    assert "Martin" in diff and "Petit" in diff and "Perrin" not in diff
+    page = text(runner.get(f"/admin/resources/{url}/?before=1&after=3"))
+    diff = page.split('class="diff"')[1].split("</pre>")[0]
+    assert "Perrin" in diff and "Petit" in diff and "Martin" not in diff
+    assert text(runner.get(f"/admin/resources/{url}/?before=9&after=x")).count("Petit") > 1
+
+
+def test_the_audit_over_time_and_page_by_page(clinic, monkeypatch):
+    monkeypatch.setattr(audit_page, "PAGE", 3)
+    officer, given = signed_in("officer"), {"patient": f"Patient/{clinic.a}"}
+    page = text(officer.get("/admin/audit/", given))
+    assert '<svg class="bars"' in page and page.count("<rect") >= 1
+    seen, links = [], 0
+    while True:
+        rows = page.split("<tbody>")[-1].split("</tbody>")[0]
+        seen += [row.split("</tr>")[0] for row in rows.split("<tr>")[1:]]
+        if 'href="?patient' not in page or links == 4:
+            break
+        links += 1
+        older = page.split('href="?patient')[1].split('"')[0].replace("&amp;", "&")
+        page = text(officer.get(f"/admin/audit/?patient{older}"))
+    assert (
+        links >= 2
+        and len(seen) > 3 * links
+        and "$audit-timeline" in set(AuditRecord.objects.filter(user="officer").values_list("interaction", flat=True))
+    )
+    refused = text(officer.get("/admin/audit/", given | {"outcome": "4,8"}))
+    assert "Nothing." in refused or "refused" in refused
+    assert "error" in text(officer.get("/admin/audit/", {"from": "yesterday"}))
+
+
+def test_a_search_parameter_is_defined_by_a_form_and_retired(clinic):
+    runner = signed_in("runner")
+    given = {"code": "nickname", "type": "string", "base": "Patient", "url": "http://example.org/nick",
+             "expression": "Patient.name.where(use='nickname').given", "description": "Nickname"}  # fmt: skip
+    wrong = text(runner.submit("/admin/parameters/new/", given | {"expression": "Patient.name.where("}))
+    assert "SearchParameter.expression" in wrong and not StoredParameter.objects.exists()
+    assert "SearchParameter.base" in text(runner.submit("/admin/parameters/new/", given | {"base": ""}))
+    runner.submit("/admin/parameters/new/", given)
+    page = text(runner.get("/admin/parameters/"))
+    assert "Patient?nickname" in page and "being made" in page
+    while jobs.advance():
+        pass
+    stored.learn()
+    assert "usable" in text(runner.get("/admin/parameters/"))
+    assert clinic.system.get("Patient?nickname=x").status_code == 200
+    id = page.split('href="/admin/resources/SearchParameter/')[1].split("/")[0]
+    runner.submit(f"/admin/parameters/{id}/retire")
+    assert "There is none." in text(runner.get("/admin/parameters/"))
+    assert runner.submit(f"/admin/parameters/{id}/retire").status_code == 404
+    told = AuditRecord.objects.filter(user="runner", interaction__in=("$make-parameter", "$retire-parameter"))
+    assert told.count() == 2
+
+
+def test_the_matrix_goes_along_comes_back_changed_and_is_in_force(clinic, database_of_matrix):
+    officer = signed_in("officer")
+    tree = json.loads(officer.get("/admin/matrix/export").content)
+    sheet = officer.get("/admin/matrix/export?as=csv").content.decode()
+    assert sheet.startswith("version,profession,") and len(sheet.splitlines()) == len(tree["cells"]) + 1
+    doctor, seen = signed_in("doctor"), f"/care/{clinic.a}/DocumentReference/{clinic.document}/"
+    assert doctor.get(seen).status_code == 200
+    tree["version"] = "trial"
+    for cell in tree["cells"]:
+        if cell["profession"] == "10" and cell["category"] == 0:
+            cell["permit"] = False
+    page = text(officer.submit("/admin/matrix/new/", {"text": json.dumps(tree), "do": "look"}))
+    assert "1 difference" in page and "Type of document not known" in page
+    assert doctor.get(seen).status_code == 200, "looked at, not in force"
+    assert officer.submit("/admin/matrix/new/", {"text": json.dumps(tree), "do": "take"}).status_code == 302
+    assert doctor.get(seen).status_code == 404, "it counts at the next request"
+    page = text(officer.get("/admin/matrix/"))
+    assert "Authorisation matrix trial" in page
+    old = next(v for v in matrix_page.versions() if v["name"] != "trial")["name"]
+    assert "1 difference" in text(officer.get(f"/admin/matrix/?version=trial&against={old}"))
+    assert officer.get("/admin/matrix/?version=none").status_code == 404
+    told = AuditRecord.objects.get(interaction="$bring-matrix")
+    assert told.user == "officer" and "changes=1" in told.query
+
+
+CELL = {"profession": "10", "category": 10, "permit": True, "provenance": "confirmed"}
+
+
+@pytest.mark.parametrize("given, said", [
+    ("{", "not JSON"), ("[]", "a matrix is"), ('{"version": "x", "cells": []}', "a matrix is"),
+    ({"version": "", "cells": [CELL]}, "version is"), ({"version": "x" * 41, "cells": [CELL]}, "version is"),
+    ({"version": "x", "cells": [CELL, CELL]}, "two answers"),
+    ({"version": "x", "cells": [CELL | {"permit": "yes"}]}, "cells[0] has no permit"),
+    ({"version": "x", "cells": [CELL | {"category": 7}]}, "cells[0].category"),
+    ({"version": "x", "cells": [CELL | {"category": True}]}, "cells[0].category"),
+    ({"version": "x", "cells": [CELL | {"profession": "=1+1"}]}, "cells[0].profession"),
+    ({"version": "x", "cells": [CELL | {"provenance": "guess"}]}, "cells[0].provenance"),
+    ({"version": "fr-2023-10-26.1", "cells": [CELL]}, "already"),
+])  # fmt: skip
+def test_a_matrix_that_is_none_changes_nothing(clinic, given, said):
+    given = given if isinstance(given, str) else json.dumps(given)
+    page = text(signed_in("officer").submit("/admin/matrix/new/", {"text": given, "do": "take"}))
+    assert said in page and MatrixCell.objects.values("matrix").distinct().count() == 1
+
+
+@pytest.fixture
+def database_of_matrix(clinic):
+    """The version of the data file holds again after the test."""
+    yield
+    MatrixCell.objects.filter(matrix="trial").delete()
+    MatrixCell.objects.update(until=None)

@@ -34,6 +34,8 @@ PAGES = {  # of the administration; a page that is not here fails
     "clients/<int:id>/edit/": ("operations",), "clients/<int:id>/switch": ("operations", "data-protection"),
     "clients/<int:id>/revoke": ("operations", "data-protection"), "clients/<int:id>/launch": ("operations",),
     "matrix/": ("data-protection", "operations"), "clients/": ("operations", "data-protection"),
+    "matrix/export": ("data-protection", "operations"), "matrix/new/": ("data-protection",),
+    "parameters/": ("operations",), "parameters/new/": ("operations",), "parameters/<rid:rid>/retire": ("operations",),
     "jobs/": ("operations",), "settings/": ("operations",),
 }  # fmt: skip
 
@@ -120,7 +122,12 @@ def poisoned(clinic):
                                      mode="bris-de-glace", purpose="BTG", reason=EVIL)  # fmt: skip
     Review.objects.create(opening=opening)
     Doubt.objects.create(patient=clinic.key, event=1, text=EVIL)
-    Client.objects.filter(name="app").update(title=EVIL, scopes="patient/*.rs", redirects=["https://x.example/" + EVIL])
+    Client.objects.filter(name="app").update(
+        title=EVIL,
+        scopes="patient/*.rs",
+        redirects=["https://x.example/" + EVIL],
+        launch_url="https://x.example/launch",
+    )
 
 
 def test_what_others_wrote_is_markup_on_no_page_and_no_page_may_be_framed_or_kept(clinic):

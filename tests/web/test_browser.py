@@ -1,5 +1,6 @@
 """Pages in a real Chromium: nothing serious for axe-core, no error in the console, no request elsewhere."""
 
+import json
 import os
 import threading
 from pathlib import Path
@@ -8,13 +9,17 @@ import pytest
 from django.core.handlers.wsgi import WSGIHandler
 from django.core.servers.basehttp import ThreadedWSGIServer, WSGIRequestHandler
 
+from accessctl.models import Client
+from accessctl.people import Person
+from accessctl.rights import Opening, Review
 from tests.conftest import need
 
 from .conftest import PASSWORD
-from .world import Clinic, staffed
+from .world import Clinic, signed_in, staffed
 
 pytestmark = pytest.mark.browser
 SIZES = {"desktop": (1440, 900), "phone": (390, 844)}
+TASKS = Path(__file__).resolve().parents[2] / "fixtures" / "cases" / "page_tasks.json"
 SHOTS = os.environ.get("FHIRSERVER_SHOTS")  # a folder for pictures of the pages
 RESULT = "results/?code=http%3A%2F%2Floinc.org%7C718-7"
 PAGES = {
@@ -24,14 +29,19 @@ PAGES = {
               "/me/{a}/history/", "/me/{a}/notices/", "/me/{a}/DocumentReference/{document}/", "/account/security/",
               "/account/password/"],
     "paul": ["/me/{a}/"],
-    "officer": ["/admin/", "/admin/audit/?from=2026-01-01", "/admin/why/?login=doctor&reference=Patient/{a}",
+    "officer": ["/admin/", "/admin/audit/?patient=Patient/{a}", "/admin/rights/?patient=Patient/{a}",
+                "/admin/matrix/new/", "/admin/clients/{app}/", "/admin/why/?login=doctor&reference=Patient/{a}",
                 "/admin/reviews/", "/admin/doubts/", "/admin/matrix/", "/admin/resources/"],
-    "boss": ["/admin/", "/admin/settings/", "/admin/jobs/", "/admin/clients/", "/admin/people/?q=a",
+    "registrar": ["/admin/people/new/", "/admin/people/{doctor}/", "/admin/rights/?patient=Patient/{a}"],
+    "boss": ["/admin/", "/admin/settings/", "/admin/parameters/", "/admin/parameters/new/", "/admin/clients/new/",
+             "/admin/clients/{app}/", "/admin/clients/{app}/edit/",
+             "/admin/jobs/", "/admin/clients/", "/admin/people/?q=a",
              "/admin/people/{doctor}/", "/admin/resources/?q=Practitioner",
              "/admin/resources/Practitioner/{practitioner}/", "/developers/",
              "/developers/capabilities/?type=Observation", "/developers/console/", "/developers/errors/"],
     "doctor": ["/care/", "/care/{a}/", "/care/{a}/timeline/", f"/care/{{a}}/{RESULT}", "/care/{a}/results/",
-               "/care/{a}/medicines/", "/care/{a}/imaging/", "/care/{a}/AllergyIntolerance/{allergy}/",
+               "/care/{a}/medicines/", "/care/{a}/imaging/", "/care/{a}/apps/",
+               "/care/{a}/AllergyIntolerance/{allergy}/",
                "/care/emergency/"],
 }  # fmt: skip
 SHORT = [(None, "/"), ("alice", "/me/{a}/"), ("alice", "/me/{a}/access/?name=Perrin"),
@@ -123,7 +133,7 @@ class Tab:
 
 def places(clinic):
     return {"a": clinic.a, "document": clinic.document, "allergy": clinic.allergy, "doctor": clinic.doctor_user,
-            "practitioner": clinic.practitioner}  # fmt: skip
+            "practitioner": clinic.practitioner, "app": Client.objects.get(name="app").pk}  # fmt: skip
 
 
 def visited(chromium, base, clinic, pages, **named):
@@ -196,3 +206,67 @@ def test_a_doctor_finds_a_patient_and_reads_a_chart_by_mouse(site, chromium):
     page.wait_for_selector(".chart canvas")
     assert page.locator("table:has(caption) tbody tr").count() == 3
     assert page.title() != "owned" and tab.wrong == []
+
+
+class Mouse:
+    """Does what a form asks for with the mouse."""
+
+    def __init__(self, page):
+        self.page = page
+
+    def type(self, id, text):
+        self.page.locator(f"#{id}").click()
+        self.page.fill(f"#{id}", text)
+
+    def press(self, name):
+        self.page.locator(f"main :is(button, a, summary):has-text({name!r}) >> nth=0").click()
+        self.page.wait_for_load_state()
+
+
+class Keyboard(Mouse):
+    """Does the same without: Tab to it, then type or press Enter."""
+
+    def at(self, condition):
+        for _ in range(150):
+            self.page.keyboard.press("Tab")
+            if self.page.evaluate(f"(e => {condition})(document.activeElement)"):
+                return
+        raise AssertionError(f"nothing on the way of the Tab key is so: {condition}")
+
+    def type(self, id, text):
+        self.at(f"e.id === {id!r}")
+        self.page.keyboard.press("Control+A")
+        self.page.keyboard.type(text)
+
+    def press(self, name):
+        self.at(f"e.closest('main') && e.innerText.trim().startsWith({name!r})")
+        self.page.keyboard.press("Enter")
+        self.page.wait_for_load_state()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("hand", [Mouse, Keyboard])
+@pytest.mark.parametrize("size", SIZES)
+def test_each_task_by_mouse_and_by_keyboard(site, chromium, hand, size):
+    base, clinic = site
+    person = {"resourceType": "Patient", "id": clinic.a, "name": [{"family": "Aubert", "given": ["Alice"]}],
+              "identifier": [{"system": "urn:x", "value": "77"}]}  # fmt: skip
+    assert clinic.system.put(f"Patient/{clinic.a}", person).status_code == 200
+    signed_in("doctor").get(f"/care/{clinic.a}/")  # an access that can be doubted
+    opening = Opening.objects.create(patient=clinic.key, person=Person.objects.get(user__username="nurse"),
+                                     mode="bris-de-glace", purpose="BTG", reason="Found unconscious")  # fmt: skip
+    Review.objects.create(opening=opening)
+    tabs = {}
+    for task in json.loads(TASKS.read_text()):
+        login, path = task["who"], task["at"].format(**places(clinic))
+        if login not in tabs:
+            tabs[login] = Tab(chromium, base, size=size)
+            tabs[login].sign_in(login)
+        tab = tabs[login]
+        tab.page.goto(base + path)
+        for step in task["do"]:
+            what, _, rest = step.partition(" ")
+            given = rest.split(" ", 1) if what == "type" else [rest]
+            getattr(hand(tab.page), what)(*(text.format(**places(clinic)) for text in given))
+        tab.page.wait_for_selector(f"main >> text={task['says']}", state="attached")
+        assert tab.wrong == [], task

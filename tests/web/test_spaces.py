@@ -1,14 +1,21 @@
 """The spaces of patients and clinicians: what is shown, to whom, and what a click changes at the next request."""
 
 import json
+from datetime import date
 
 import pytest
 
+from accessctl.labels import VISIBILITY
 from accessctl.models import AuditRecord
 from accessctl.people import Block, Dossier, Proxy
 from accessctl.rights import Doubt, Notice, Opening
+from accessctl.smart.registration import register
+from accessctl.smart.tables import Launch
 from fhirserver.overload import allowance
+from fhirserver.web import record
+from fhirserver.web.care import viewer
 from records.keys import identity
+from tests.accessctl.people import observation
 
 from .world import EVIL, Clinic, signed_in
 
@@ -228,3 +235,82 @@ def test_the_rate_of_pages_is_a_persons_own(clinic, monkeypatch):
     assert statuses[:2] == [200, 200] and 429 in statuses
     assert "Please wait a moment" in alice.get(summary).content.decode() or alice.get(summary).status_code == 429
     assert doctor.get("/care/").status_code == 200
+
+
+def test_a_kind_of_result_is_not_drowned_by_many_of_another(clinic):
+    weight = {"coding": [{"system": "http://loinc.org", "code": "29463-7", "display": "Weight"}]}
+    entries = [
+        {"request": {"method": "POST", "url": "Observation"}, "resource": observation(
+            clinic.a, code=weight, category=[{"coding": [{"code": "vital-signs"}]}],
+            effectiveDateTime=f"2026-01-01T{n // 60:02}:{n % 60:02}:00Z")}
+        for n in range(record.MOST + 10)
+    ]  # fmt: skip
+    answer = clinic.system.post("", {"resourceType": "Bundle", "type": "transaction", "entry": entries})
+    assert answer.status_code == 200
+    for login, root in (("alice", clinic.root), ("doctor", f"/care/{clinic.a}")):
+        for path in ("/", "/results/"):
+            page = text(signed_in(login).get(f"{root}{path}"))
+            assert "Weight" in page and "Haemoglobin" in page and "12.5 g/dL" in page, "and what it was before"
+
+
+def test_images_open_in_the_viewer_that_is_set(clinic, settings):
+    subject, uid = {"reference": f"Patient/{clinic.a}"}, {"system": "urn:dicom:uid", "value": "urn:oid:1.2.840.99"}
+    for known in ([uid], []):
+        clinic.made({"resourceType": "ImagingStudy", "status": "available", "subject": subject,
+                     "started": "2025-01-01", "identifier": known or [{"value": "1.2.3"}]})  # fmt: skip
+    doctor, path = signed_in("doctor"), f"/care/{clinic.a}/imaging/"
+    assert "Open the images" not in text(doctor.get(path))
+    settings.FHIRSERVER_VIEWER_URL = "https://viewer.example/?study={study}"
+    page = text(doctor.get(path))
+    assert page.count("Open the images") == 1 and 'href="https://viewer.example/?study=1.2.840.99"' in page
+
+
+def test_a_doctor_opens_an_application_on_a_record(clinic):
+    register("chart", title="Chart", scopes="launch openid patient/*.rs", redirects=["https://chart.example/back"],
+             launch_url="https://chart.example/launch")  # fmt: skip
+    register("elsewhere", scopes="patient/*.rs", redirects=["https://other.example/back"])
+    doctor, path = signed_in("doctor"), f"/care/{clinic.a}/apps/"
+    answer = doctor.get(path)
+    page, policy = text(answer), answer.headers["Content-Security-Policy"]
+    assert "Chart" in page and "elsewhere" not in page
+    assert policy.endswith("form-action 'self' https://chart.example") and "unsafe" not in policy
+    number = page.split(f'action="{path}')[1].split('"')[0]
+    location = doctor.submit(f"{path}{number}").headers["Location"]
+    assert location.startswith("https://chart.example/launch?iss=http%3A%2F%2Ftestserver%2Ffhir&launch=")
+    launch = Launch.objects.get()
+    assert (launch.user.username, launch.patient, launch.used) == ("doctor", clinic.a, None)
+    assert AuditRecord.objects.filter(interaction="$launch-app", user="doctor", patient=clinic.key).exists()
+    assert signed_in("stranger").submit(f"{path}{number}").status_code == 404
+    assert doctor.submit(f"{path}99").status_code == 404 and Launch.objects.count() == 1
+
+
+def test_a_minor_and_the_representatives_are_told_what_may_be_kept_apart(clinic):
+    alice, paul = signed_in("alice"), signed_in("paul")
+    assert "minor" not in text(alice.get(f"{clinic.root}/"))
+    born = f"{date.today().year - 15}-01-01"
+    clinic.system.put(f"Patient/{clinic.a}", {"resourceType": "Patient", "id": clinic.a, "birthDate": born,
+                                              "name": [{"family": "Aubert", "given": ["Alice"]}]})  # fmt: skip
+    secret = clinic.observation(
+        security=[(VISIBILITY, "INVISIBLE_REPRESENTANTS_LEGAUX")],
+        code={"text": "Kept apart"},
+        category=[{"coding": [{"code": "laboratory"}]}],
+        effectiveDateTime="2026-01-01",
+    )
+    assert "You are a minor" in text(alice.get(f"{clinic.root}/"))
+    assert "is a minor, and may ask" in text(paul.get(f"{clinic.root}/"))
+    assert "Kept apart" in text(alice.get(f"{clinic.root}/results/"))
+    assert "Kept apart" not in text(paul.get(f"{clinic.root}/results/"))
+    assert paul.get(f"{clinic.root}/Observation/{secret}/").status_code == 404
+    signed_in("doctor").get(f"/care/{clinic.a}/Observation/{secret}/")
+    event = AuditRecord.objects.filter(entities__contains=secret, interaction="read", user="doctor").get().seq
+    assert alice.get(f"{clinic.root}/history/{event}/").status_code == 200
+    assert paul.get(f"{clinic.root}/history/{event}/").status_code == 404, "the trace is kept apart, too"
+
+
+@pytest.mark.parametrize("uid, opens", [
+    ("1.2.840.99", True), ("0", True), ("", False), ("1.2/../evil", False), ("1..2", False), ("1.2&x=1", False),
+    ("javascript:alert(1)", False), ("1.2\n", False),
+])  # fmt: skip
+def test_only_a_uid_leads_to_the_viewer(settings, uid, opens):
+    settings.FHIRSERVER_VIEWER_URL = "https://viewer.example/?study={study}"
+    assert viewer(uid) == (f"https://viewer.example/?study={uid}" if opens else "")

@@ -1,42 +1,82 @@
-"""The audit: read by the search for AuditEvents, taken along, verified."""
+"""The audit: read by the search for AuditEvents, seen over time, taken along, verified."""
 
 from urllib.parse import urlencode
 
 from django.views.decorators.http import require_POST
 
+from accessctl.audit import criteria
 from records import errors
+from records.database import execute
 
 from .. import readable
 from ..sheets import sheet
 from .staff import noted, shown, staff
 
 PAGE = 50
+SHEET = 10  # pages of a thousand that a table has at most
+BARS = 60
+FIELDS = ("patient", "agent", "entity", "from", "to", "action", "subtype", "outcome")
+COLUMNS = ("id", "when", "who", "action", "what", "outcome", "about")
+STEPS = (("minute", 60), ("hour", 3600), ("day", 86400), ("month", 31 * 86400))
 
 
 @staff("data-protection")
 def audit(request):
-    """The audit, by the search for AuditEvents; every look is in the audit, too."""
-    given = {k: request.GET.get(k, "").strip() for k in ("patient", "agent", "from", "to", "action")}
-    query = [("_count", str(1000 if request.GET.get("csv") else PAGE))]
-    if given["patient"]:
-        query.append(("patient", given["patient"]))
-    if given["agent"]:
-        query.append(("agent", given["agent"]))
-    if given["action"]:
-        query.append(("action", given["action"]))
-    query += [("date", f"{prefix}{given[k]}") for k, prefix in (("from", "ge"), ("to", "le")) if given[k]]
-    asked = any(given.values()) or "_page" in request.GET
-    rows, wrong = [], ""
-    if asked:
+    """By the search for AuditEvents; every look is in the audit, too."""
+    given = {k: request.GET.get(k, "").strip() for k in FIELDS}
+    query = asked(given)
+    table, page = request.GET.get("csv"), request.GET.get("_page")
+    url = urlencode([*query, ("_count", 1000 if table else PAGE), *([("_page", page)] if page else [])])
+    rows, bars, further, wrong = [], [], "", ""
+    if query:
         try:
-            rows = [told(e) for e in request.asking.search(f"AuditEvent?{urlencode(query)}")]
+            if table:
+                rows = request.asking.search(f"AuditEvent?{url}", most=SHEET)
+                return sheet("audit", COLUMNS, ([told(e)[c] for c in COLUMNS] for e in rows))
+            bundle = request.asking.get(f"AuditEvent?{url}")
+            rows = [told(e["resource"]) for e in bundle.get("entry") or ()]
+            further = next((link["url"] for link in bundle["link"] if link["relation"] == "next"), "")
+            bars = timeline(request, query)
         except errors.FHIRError as error:
             wrong = str(error)
-    if request.GET.get("csv") and not wrong:
-        return exported(rows)
+    older = f"{urlencode({k: v for k, v in given.items() if v})}&{further.partition('?')[2]}" if further else ""
     return shown(
-        request, "audit", "audit/", given=given, rows=rows, wrong=wrong, asked=asked, csv=request.GET.urlencode()
+        request, "audit", "audit/", given=given, rows=rows, wrong=wrong, asked=bool(query), bars=bars, older=older,
+    )  # fmt: skip
+
+
+def asked(given):
+    """The parameters of the search; none, when nothing is asked for."""
+    found = [(k, given[k]) for k in ("patient", "agent", "entity", "action", "subtype", "outcome") if given[k]]
+    return found + [("date", f"{prefix}{given[k]}") for k, prefix in (("from", "ge"), ("to", "le")) if given[k]]
+
+
+def timeline(request, query):
+    """How many accesses, and refused ones, in each minute, hour, day or month: [(when, all, refused, x, heights)]."""
+    if not criteria.is_bounded(query):
+        return []
+    where = criteria.conditions(query, request.asking.base)
+    ((first, last, n),) = execute(
+        f"SELECT min(a.at), max(a.at), count(*) FROM audit a WHERE {where.text}", where.params
     )
+    if not n:
+        return []
+    span = (last - first).total_seconds()
+    step = next((name for name, seconds in STEPS if span / seconds < BARS), "year")
+    noted(request, "audit-timeline", query=urlencode(query))
+    rows = execute(
+        "SELECT date_trunc(%s, a.at), count(*), count(*) FILTER (WHERE a.status >= 400) FROM audit a"
+        f" WHERE {where.text} GROUP BY 1 ORDER BY 1",
+        (step, *where.params),
+    )
+    most = max(total for _at, total, _refused in rows)
+    wide = 1000 / len(rows)
+    return [
+        {"at": at, "all": total, "refused": refused, "x": round(i * wide, 1), "wide": round(wide * 0.8, 1),
+         "tall": round(100 * total / most, 1), "top": round(100 - 100 * total / most, 1),
+         "bad": round(100 * refused / most, 1), "bad_top": round(100 - 100 * refused / most, 1)}
+        for i, (at, total, refused) in enumerate(rows)
+    ]  # fmt: skip
 
 
 def told(event):
@@ -50,11 +90,6 @@ def told(event):
     }  # fmt: skip
 
 
-def exported(rows):
-    columns = ("id", "when", "who", "action", "what", "outcome", "about")
-    return sheet("audit", columns, ([row[c] for c in columns] for row in rows))
-
-
 @require_POST
 @staff("data-protection")
 def verify(request):
@@ -62,8 +97,7 @@ def verify(request):
     from accessctl.audit import checkpoint, encoding, source
     from accessctl.audit.verify import Verification
 
-    noted(request, "verify-audit")
-    request.asking.settle()
+    noted(request, "verify-audit", now=True)
     check = Verification(encoding.keys(), checkpoint.public_keys())
     findings = [str(f) for f, _n in zip(check.findings(source.database()), range(100), strict=False)]
     return shown(request, "verified", "audit/", findings=findings, records=check.records, tail=check.tail)

@@ -1,28 +1,51 @@
-"""Jobs of the index: asked for, watched, cancelled."""
+"""Jobs of the index: asked for, watched, cancelled, asked for again."""
 
 from django.contrib import messages
 from django.http import HttpResponseRedirect
 from django.utils.translation import gettext as _
 
 from records.database import atomic
+from records.definitions.structures import type_number
 from records.indexing import jobs as reindexing
+from records.indexing import registration
 
 from .staff import noted, shown, staff
+
+ENDED = ("failed", "cancelled")
 
 
 @staff("operations")
 def jobs(request):
     if request.method == "POST":
+        principal = request.asking.visitor.actor.principal
+        cancel, again = (request.POST.get(name, "") for name in ("cancel", "again"))
         with atomic():
-            if id := request.POST.get("cancel", ""):
-                done = id.isdigit() and reindexing.cancel(int(id))
-                noted(request, "cancel-job", job=id)
+            if cancel:
+                done = cancel.isdigit() and reindexing.cancel(int(cancel))
+                noted(request, "cancel-job", job=cancel)
+            elif again:
+                done = again.isdigit() and asked_again(int(again), principal)
+                noted(request, "retry-job", job=again)
             else:
-                done = reindexing.ask("reindex", request.asking.visitor.actor.principal)
+                done = reindexing.ask("reindex", principal)
                 noted(request, "reindex", job=done)
         if done:
             messages.success(request, _("Done."))
         else:
             messages.error(request, _("There is no such job."))
         return HttpResponseRedirect("/admin/jobs/")
-    return shown(request, "jobs", "jobs/", rows=reindexing.listed(50))
+    rows = [(job, job.state in ENDED) for job in reindexing.listed(50)]
+    return shown(request, "jobs", "jobs/", rows=rows)
+
+
+def asked_again(id, principal):
+    """A new job for what one that failed or was cancelled had to do; of a parameter, while it is still defined."""
+    job = reindexing.find(id)
+    if job is None or job.state not in ENDED:
+        return None
+    told = dict(job.parameters)
+    if job.kind == "parameter":
+        named = [each.split(".", 1) for each in told["names"]]
+        made = [registration.rebuild(principal, type_number(type), code) for type, code in named]
+        return any(made)
+    return reindexing.ask(job.kind, principal, **told)

@@ -1,10 +1,16 @@
 """Resources by the search of FHIR, as far as the member of staff may see them."""
 
+import re
+from difflib import unified_diff
+
 from records import errors
+from records.resources.references import local
 
 from ... import formats
 from .. import readable
 from .staff import shown, staff
+
+REFERENCE = re.compile(r'(?<=")([A-Z][A-Za-z]+/[A-Za-z0-9.-]{1,64})(?=")')
 
 
 @staff()
@@ -28,18 +34,42 @@ def resources(request):
 
 @staff()
 def resource(request, type, rid):
-    """One resource: readable, as JSON, its versions and what the newest changed."""
-    from difflib import unified_diff
-
+    """One resource: readable, as JSON with references to follow, its versions and what one changed against another."""
     tree = request.asking.get(f"{type}/{rid}")
-    versions = [
-        e["resource"] for e in request.asking.get(f"{type}/{rid}/_history").get("entry") or () if "resource" in e
-    ]
-    texts = [pretty(v).splitlines() for v in versions[:2]]
-    changed = list(unified_diff(texts[1], texts[0], "before", "now", lineterm="")) if len(texts) == 2 else []
-    body = pretty(tree)
-    return shown(request, "resource", "resources/", type=type, id=rid, facts=readable.facts(tree), body=body,
-                 versions=[v["meta"] for v in versions], changed=changed)  # fmt: skip
+    history = request.asking.get(f"{type}/{rid}/_history").get("entry") or ()
+    versions = {e["resource"]["meta"]["versionId"]: e["resource"] for e in history if "resource" in e}
+    after, before = compared(request, list(versions))
+    changed = differences(versions[before], versions[after]) if before else []
+    return shown(
+        request, "resource", "resources/", type=type, id=rid, facts=readable.facts(tree), body=linked(pretty(tree)),
+        versions=[v["meta"] for v in versions.values()], changed=changed, before=before, after=after,
+    )  # fmt: skip
+
+
+def compared(request, versions):
+    """The two versions asked for, the newest and the one before it unless others are; None where there are not two."""
+    if len(versions) < 2:
+        return None, None
+    after = request.GET.get("after") if request.GET.get("after") in versions else versions[0]
+    before = request.GET.get("before")
+    if before not in versions or before == after:
+        before = next(v for v in versions if v != after)
+    return after, before
+
+
+def differences(before, after):
+    """[(mark, pieces)] of the lines that differ, and a few around them."""
+    lines = unified_diff(pretty(before).splitlines(), pretty(after).splitlines(), n=3, lineterm="")
+    return [(line[:1], linked(line[1:])) for line in list(lines)[2:] if line[:2] != "@@"]
+
+
+def linked(text):
+    """[(text, address or "")]: references to resources of this server can be followed."""
+    found = []
+    for n, part in enumerate(REFERENCE.split(text)):
+        named = local(part) if n % 2 else None
+        found.append((part, f"/admin/resources/{named[0]}/{named[1]}/" if named and named[1] else ""))
+    return found
 
 
 def pretty(tree):

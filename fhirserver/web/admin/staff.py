@@ -7,12 +7,10 @@ from django.core.exceptions import PermissionDenied
 from django.shortcuts import render
 from django.utils.translation import gettext_lazy
 
-from accessctl.audit import record as noted_in_audit
 from accessctl.audit.readers import holds
 from accessctl.pieces import dated
 from records import errors
 from records.database import execute
-from records.interactions.interaction import Interaction, Outcome
 
 from ..ask import space
 
@@ -32,6 +30,7 @@ TABS = (  # address, name, roles that open it; () all
     ("rights/", gettext_lazy("Rights"), ("data-protection", "identity")),
     ("matrix/", gettext_lazy("Matrix"), ("data-protection", "operations")),
     ("clients/", gettext_lazy("Applications"), ("operations", "data-protection")),
+    ("parameters/", gettext_lazy("Search parameters"), ("operations",)),
     ("jobs/", gettext_lazy("Jobs"), ("operations",)),
     ("settings/", gettext_lazy("Settings"), ("operations",)),
 )
@@ -75,18 +74,8 @@ def shown(request, template, here, **more):
 
 
 def noted(request, what, touched=(), now=False, **said):
-    """An audit record of what was done or looked up here, committed with it.
-
-    `now`: kept before this returns. What Django's models write is in a transaction of another connection, which
-    commits after that: if the record cannot be kept, nothing is done.
-    """
-    interaction = Interaction("operation", "system", operation=what, method="POST",
-                              parameters=tuple((k, str(v)) for k, v in said.items() if v))  # fmt: skip
-    outcome = Outcome(200, touched=list(touched))
-    noted_in_audit(request.asking.visitor.actor, interaction, outcome, request.asking.request_id)
-    request.asking.recorded += outcome.recorded
-    if now:
-        request.asking.settle()
+    """An audit record of what was done or looked up here; see Asking.note."""
+    request.asking.note(what, touched, now, **said)
 
 
 def day(text):

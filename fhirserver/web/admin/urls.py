@@ -2,7 +2,21 @@
 
 from django.urls import path
 
-from . import audit, clients, dashboard, identities, jobs, matrix, people, resources, reviews, rights, settings, why
+from . import (
+    audit,
+    clients,
+    dashboard,
+    identities,
+    jobs,
+    matrix,
+    parameters,
+    people,
+    resources,
+    reviews,
+    rights,
+    settings,
+    why,
+)
 
 urlpatterns = [
     path("", dashboard.dashboard, name="admin"),
@@ -24,6 +38,11 @@ urlpatterns = [
     path("rights/<rid:id>/<slug:kind>/name", rights.name),
     path("rights/<rid:id>/<slug:kind>/end", rights.end),
     path("matrix/", matrix.habilitation),
+    path("matrix/export", matrix.export),
+    path("matrix/new/", matrix.bring),
+    path("parameters/", parameters.parameters),
+    path("parameters/new/", parameters.new),
+    path("parameters/<rid:rid>/retire", parameters.retire),
     path("clients/", clients.clients),
     path("clients/new/", clients.new),
     path("clients/<int:id>/", clients.client),

@@ -9,12 +9,15 @@ from records.database import execute
 from .. import record
 from ..ask import space
 
+OF_AGE = 18  # years
+
 
 def shown(request, template, id, **more):
     records = mine(request.asking.person)
     patient = record.patient_of(request.asking, id)
+    minor = patient["age"] is not None and patient["age"] < OF_AGE
     return render(request, f"me/{template}.html", {
-        "me": True, "patient": patient, "root": f"/me/{id}", "records": records,
+        "me": True, "minor": minor, "patient": patient, "root": f"/me/{id}", "records": records,
         "proxied": next((r for r in records if r["id"] == id and not r["own"]), None), **more,
     })  # fmt: skip
 
