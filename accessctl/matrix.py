@@ -11,6 +11,7 @@ from functools import cache
 from django.db import connections
 
 from records.database import execute
+from records.keys import key
 from records.resources.classes import classes
 
 from .pieces import dated
@@ -136,7 +137,8 @@ def differences(before, after):
 
 
 def put_in_force(version, cells):
-    """From now on this version holds, and no other."""
+    """From now on this version holds, and no other; of two that come at once the second waits, and ends the first."""
+    execute("SELECT pg_advisory_xact_lock(%s)", (key("matrix"),))
     execute("UPDATE matrix SET until = now() WHERE until IS NULL")
     rows = [(p, c, permit, provenance) for (p, c), (permit, provenance) in cells.items()]
     execute(

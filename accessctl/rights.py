@@ -37,6 +37,11 @@ class ConsentRule(models.Model):
         indexes = [
             models.Index(fields=["patient", "grantee"], name="consent_rule_patient"),
             models.Index(fields=["consent"], name="consent_rule_consent"),
+            models.Index(
+                fields=["grantee", "patient"],
+                condition=models.Q(permit=True) & ~models.Q(grantee=0),
+                name="consent_rule_grantee",
+            ),
         ]
 
 

@@ -14,6 +14,7 @@ from django.urls import path, reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
+from accessctl.circle import circle
 from accessctl.notices import inbox
 from accessctl.pieces import dated
 from records import errors
@@ -23,6 +24,8 @@ from records.keys import identity
 from . import readable, record
 from .ask import space
 
+CIRCLE = 200  # patients by name, of more the first in the alphabet that one may read
+LISTED = {"_count": 50, "_sort": "family"}
 UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 
 
@@ -48,7 +51,7 @@ def opening(request, id):
 
 @space("professional")
 def patients(request):
-    """My patients: those that I may read; found by the INS or by traits among these, and among no others."""
+    """My patients: those who name me or mine; by the INS or by traits, all that I may read, and no others."""
     given = {k: request.GET.get(k, "").strip() for k in ("ins", "family", "given", "birthdate")}
     query, wrong = {}, ""
     if given["ins"]:
@@ -56,8 +59,11 @@ def patients(request):
     else:
         query = {k: given[k] for k in ("family", "given", "birthdate") if given[k]}
     asked = bool(query)
+    ids = None if asked else circle(request.asking.person, CIRCLE)
+    if ids:
+        query = {"_id": ",".join(ids)}
     try:
-        found = request.asking.search(f"Patient?{urlencode({**query, '_count': 50, '_sort': 'family'})}")
+        found = [] if ids == [] else request.asking.search(f"Patient?{urlencode({**query, **LISTED})}")
     except errors.BadRequest as error:
         found, wrong = [], str(error)
     rows = [

@@ -15,6 +15,7 @@ from records.interactions.interaction import Interaction
 
 from .. import formats
 from ..requests import base
+from .home import demo_logins
 
 TABS = ("start", "capabilities", "console", "errors")
 
@@ -24,7 +25,7 @@ def shown(request, page, **more):
 
 
 def start(request):
-    return shown(request, "start")
+    return shown(request, "start", demo=demo_logins())
 
 
 def statement(request):

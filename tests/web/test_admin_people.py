@@ -36,7 +36,7 @@ def test_a_login_is_made_and_its_person_signs_in(clinic):
     assert told.user == "registrar" and "amina" in told.query and password not in told.query
 
 
-@pytest.mark.parametrize("given, said", [
+WRONG = [
     ({"login": "alice", "kind": "patient"}, "already"), ({"login": "a b", "kind": "patient"}, "valid username"),
     ({"login": "", "kind": "patient"}, "valid username"), ({"login": "x", "kind": "king"}, "what kind"),
     ({"login": "x", "kind": "professional"}, "profession"),
@@ -44,11 +44,14 @@ def test_a_login_is_made_and_its_person_signs_in(clinic):
     ({"login": "x", "kind": "patient", "patient": "none"}, "There is no Patient/"),
     ({"login": "x", "kind": "patient", "patient": "{a}"}, "is this person already"),
     ({"login": "x", "kind": "staff", "patient": "{a}"}, "one capacity"),
-])  # fmt: skip
-def test_what_is_wrong_with_a_login_is_said_and_nothing_is_made(clinic, given, said):
-    before = get_user_model().objects.count()
-    given = {k: v.format(a=clinic.a) for k, v in given.items()}
-    assert said in text(signed_in("registrar").submit("/admin/people/new/", given))
+]  # fmt: skip
+
+
+def test_what_is_wrong_with_a_login_is_said_and_nothing_is_made(clinic):
+    before, registrar = get_user_model().objects.count(), signed_in("registrar")
+    for given, said in WRONG:
+        given = {k: v.format(a=clinic.a) for k, v in given.items()}
+        assert said in text(registrar.submit("/admin/people/new/", given)), given
     assert get_user_model().objects.count() == before
     assert not AuditRecord.objects.filter(interaction="$make-login").exists()
 
@@ -62,6 +65,8 @@ def test_who_is_made_the_person_of_a_record_shows_in_its_history(clinic):
     registrar.submit(f"/admin/people/{paul}/person", {"patient": clinic.a})
     assert Person.objects.get(user_id=paul).patient_key == clinic.key
     told = AuditRecord.objects.filter(interaction="$describe-person", patient=clinic.key)
+    page = text(signed_in("paul").get(f"{clinic.root}/history/"))
+    assert "changed which login is this record&#x27;s person" in page
     assert told.get().user == "registrar" and AuditRecord.objects.filter(patient=clinic.key).count() > before
     mine = get_user_model().objects.get(username="registrar").pk
     assert registrar.submit(f"/admin/people/{mine}/person", {"patient": clinic.a}).status_code == 403

@@ -9,7 +9,6 @@ import pytest
 from django.core.handlers.wsgi import WSGIHandler
 from django.core.servers.basehttp import ThreadedWSGIServer, WSGIRequestHandler
 
-from accessctl.models import Client
 from accessctl.people import Person
 from accessctl.rights import Opening, Review
 from tests.conftest import need
@@ -67,6 +66,20 @@ def site(browser):
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+@pytest.fixture
+def to_do(site):
+    """The site with something to find, to doubt and to judge; made before the browser, whose loop Django refuses."""
+    _base, clinic = site
+    person = {"resourceType": "Patient", "id": clinic.a, "name": [{"family": "Aubert", "given": ["Alice"]}],
+              "identifier": [{"system": "urn:x", "value": "77"}]}  # fmt: skip
+    assert clinic.system.put(f"Patient/{clinic.a}", person).status_code == 200
+    signed_in("doctor").get(f"/care/{clinic.a}/")  # an access that can be doubted
+    opening = Opening.objects.create(patient=clinic.key, person=Person.objects.get(user__username="nurse"),
+                                     mode="bris-de-glace", purpose="BTG", reason="Found unconscious")  # fmt: skip
+    Review.objects.create(opening=opening)
+    return site
 
 
 @pytest.fixture
@@ -133,7 +146,7 @@ class Tab:
 
 def places(clinic):
     return {"a": clinic.a, "document": clinic.document, "allergy": clinic.allergy, "doctor": clinic.doctor_user,
-            "practitioner": clinic.practitioner, "app": Client.objects.get(name="app").pk}  # fmt: skip
+            "practitioner": clinic.practitioner, "app": clinic.app}  # fmt: skip
 
 
 def visited(chromium, base, clinic, pages, **named):
@@ -247,15 +260,8 @@ class Keyboard(Mouse):
 @pytest.mark.long
 @pytest.mark.parametrize("hand", [Mouse, Keyboard])
 @pytest.mark.parametrize("size", SIZES)
-def test_each_task_by_mouse_and_by_keyboard(site, chromium, hand, size):
-    base, clinic = site
-    person = {"resourceType": "Patient", "id": clinic.a, "name": [{"family": "Aubert", "given": ["Alice"]}],
-              "identifier": [{"system": "urn:x", "value": "77"}]}  # fmt: skip
-    assert clinic.system.put(f"Patient/{clinic.a}", person).status_code == 200
-    signed_in("doctor").get(f"/care/{clinic.a}/")  # an access that can be doubted
-    opening = Opening.objects.create(patient=clinic.key, person=Person.objects.get(user__username="nurse"),
-                                     mode="bris-de-glace", purpose="BTG", reason="Found unconscious")  # fmt: skip
-    Review.objects.create(opening=opening)
+def test_each_task_by_mouse_and_by_keyboard(to_do, chromium, hand, size):
+    base, clinic = to_do
     tabs = {}
     for task in json.loads(TASKS.read_text()):
         login, path = task["who"], task["at"].format(**places(clinic))

@@ -1,18 +1,20 @@
 """The spaces of patients and clinicians: what is shown, to whom, and what a click changes at the next request."""
 
 import json
+import re
 from datetime import date
 
 import pytest
+from guardian.shortcuts import assign_perm
 
 from accessctl.labels import VISIBILITY
 from accessctl.models import AuditRecord
-from accessctl.people import Block, Dossier, Proxy
+from accessctl.people import Block, Dossier, Person, Proxy
 from accessctl.rights import Doubt, Notice, Opening
 from accessctl.smart.registration import register
 from accessctl.smart.tables import Launch
 from fhirserver.overload import allowance
-from fhirserver.web import record
+from fhirserver.web import care, record
 from fhirserver.web.care import viewer
 from records.keys import identity
 from tests.accessctl.people import observation
@@ -314,3 +316,24 @@ def test_a_minor_and_the_representatives_are_told_what_may_be_kept_apart(clinic)
 def test_only_a_uid_leads_to_the_viewer(settings, uid, opens):
     settings.FHIRSERVER_VIEWER_URL = "https://viewer.example/?study={study}"
     assert viewer(uid) == (f"https://viewer.example/?study={uid}" if opens else "")
+
+
+def test_my_patients_are_those_who_name_me_my_organisation_or_an_emergency(clinic, monkeypatch):
+    def listed(login, **query):
+        return set(re.findall(r'<th scope="row"><a href="/care/([^/]+)/"', text(signed_in(login).get("/care/", query))))
+
+    stranger, nurse = (Person.objects.get(user__username=name) for name in ("stranger", "nurse"))
+    c, d, e = (clinic.made({"resourceType": "Patient", "name": [{"family": f"Family{n}"}]}) for n in "cde")
+    assert listed("doctor") == {clinic.a} and listed("stranger") == listed("nurse") == set()
+    clinic.consents(patient=c, by=clinic.system, to="Organization/clinic")
+    clinic.consents(patient=d, by=clinic.system)  # everybody: found when looked for
+    assert listed("doctor") == {clinic.a, c} and listed("doctor", family="Family") == {c, d}
+    Opening.objects.create(patient=identity("Patient", e), person=stranger, mode="bris-de-glace", purpose="BTG",
+                           until="2099-01-01T00:00:00Z", reason="Found unconscious")  # fmt: skip
+    dossier = Dossier.objects.create(patient=identity("Patient", e))
+    assign_perm("view_dossier", nurse.user, dossier)
+    assert listed("stranger") == listed("nurse") == {e}
+    clinic.consents(patient=c, by=clinic.system, type="deny", to="Practitioner/" + clinic.practitioner)
+    assert listed("doctor") == {clinic.a}, "the list is no right"
+    monkeypatch.setattr(care, "CIRCLE", 0)
+    assert listed("doctor") == {clinic.a, d}, "more than a list takes: whoever can be read, by the alphabet"

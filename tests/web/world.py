@@ -6,6 +6,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import Permission
 
+from accessctl.models import Client
 from accessctl.people import AttendingDoctor, Person
 from accessctl.rights import StaffRole
 from tests.accessctl.people import World, person
@@ -81,6 +82,7 @@ def staffed(clinic):
     get_user_model().objects.update(password=hashed())
     officer = get_user_model().objects.get(username="officer")
     officer.user_permissions.set(Permission.objects.filter(codename__in=("view_auditrecord", "change_review")))
+    clinic.app = Client.objects.get(name="app").pk
     return clinic
 
 
