@@ -30,6 +30,9 @@ class ActorAccess:
             self._predicates[asked] = sources.formula(self.actor, *asked)
         return self._predicates[asked]
 
+    def patients(self, code, type):
+        return sources.records(self.actor, code, type)
+
     def check(self, interaction):
         """Forbidden when no scope covers the interaction with any row; a Bundle is checked entry by entry."""
         if interaction.code in ("capabilities", "batch", "transaction"):

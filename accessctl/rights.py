@@ -42,6 +42,7 @@ class ConsentRule(models.Model):
                 condition=models.Q(permit=True) & ~models.Q(grantee=0),
                 name="consent_rule_grantee",
             ),
+            models.Index(fields=["patient"], condition=models.Q(permit=True, grantee=0), name="consent_rule_everybody"),
         ]
 
 

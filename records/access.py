@@ -25,6 +25,12 @@ class Access(Protocol):
         The type of the row is already known to be `type`.
         """
 
+    def patients(self, code: str, type: str) -> SQL | None:
+        """SELECT patient: in whose records alone, or among the actor's own rows of nobody, the rows of the type lie.
+
+        None when they may be anywhere. It bounds where a search looks; what it finds there is judged by `resources`.
+        """
+
 
 class Everything:
     """All rows: for the index worker, system commands and tests."""
@@ -41,6 +47,9 @@ class Everything:
 
     def resources(self, code, type, alias="r", pk="pk"):
         return TRUE
+
+    def patients(self, code, type):
+        return None
 
 
 def over_types(access, code, types, alias="r", pk="pk"):

@@ -7,9 +7,10 @@ Those marked `for_people` speak of users with a Person alone; tokens without one
 from importlib import import_module
 from pkgutil import iter_modules
 
-from records.sql import FALSE, all_of, any_of
+from records.sql import FALSE, SQL, all_of, any_of
 
 CEILINGS, PERMITS, DENIALS = [], [], []
+RECORDS = {}  # source -> (actor, code, type) -> SELECT patient: where its rows lie, beside the actor's own of nobody
 _chosen = {}
 
 
@@ -37,6 +38,16 @@ def for_people(function):
     return function
 
 
+def within(source):
+    """Say in whose records the rows of a permit or a ceiling lie; of one that does not, they may be anywhere."""
+
+    def register(function):
+        RECORDS[source] = function
+        return function
+
+    return register
+
+
 def of(actor):
     """(ceilings, permits, denials) that are asked about an actor."""
     known = actor.person is not None
@@ -59,6 +70,26 @@ def formula(actor, *asked, without=()):
         return FALSE
     denied = any_of(denials)
     return all_of([*ceilings, permitted] + ([~denied] if denied != FALSE else []))
+
+
+def records(actor, code, type):
+    """SELECT patient: in whose records lies all that the actor may reach, but own rows of nobody; None: anywhere."""
+    ceilings, permits, _ = of(actor)
+    for source in ceilings:
+        if source in RECORDS and (found := RECORDS[source](actor, code, type)):
+            return found
+    found = []
+    for source in permits:
+        if source(actor, code, type, "r", "pk") is not None:
+            if source not in RECORDS:
+                return None
+            found.append(RECORDS[source](actor, code, type))
+    if None in found:
+        return None
+    return SQL(" UNION ALL ".join(f"({f.text})" for f in found) or NOWHERE.text, sum((f.params for f in found), ()))
+
+
+NOWHERE = SQL("SELECT NULL::bigint AS patient WHERE FALSE")
 
 
 def load():

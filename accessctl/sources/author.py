@@ -4,7 +4,7 @@ from records.sql import SQL
 
 from ..groups import DIRECTORY, PATIENTS
 from ..pieces import held, own
-from . import ceiling, for_people, permits
+from . import NOWHERE, ceiling, for_people, permits, within
 
 
 @permits
@@ -22,6 +22,12 @@ def created(actor, code, type, alias, pk):
     if actor.person.kind == "patient":
         mine = mine & (SQL(f"{alias}.patient IS NULL") | held(own(actor.person), alias, pk))
     return mine, "The actor created it."
+
+
+@within(created)
+def of_nobody(actor, code, type):
+    """Of types of patients what is in nobody's record; of the others anything."""
+    return NOWHERE if type in PATIENTS else None
 
 
 @ceiling

@@ -11,12 +11,17 @@ from ..groups import PATIENTS, READS
 from ..labels import CLOSED
 from ..pieces import attending, dated, every, is_version, opened, some
 from ..policy import policy
-from . import denies, for_people, permits
+from . import denies, for_people, permits, within
 
 EMERGENCY = ("BTG", "ETREAT")
 DEFAULT = "TREAT"
 ASKED = READS | {"update", "patch", "delete"}
 PLAIN = "c.data_since IS NULL AND c.data_until IS NULL AND c.labelled = 0 AND c.instance IS NULL AND c.authored IS NULL"
+
+GRANTEES = (  # whom a rule that is about the actor names
+    f"ARRAY(SELECT mb.party_key FROM membership mb WHERE mb.person_id = %s AND {dated('mb')}"
+    " UNION ALL VALUES (0::bigint), (%s::bigint))"
+)
 
 
 def silent(actor, code, type):
@@ -33,6 +38,17 @@ def permitted(actor, code, type, alias, pk):
     if silent(actor, code, type):
         return None
     return every(lambda p: permit(actor, alias, pk, p), alias, pk), "An active consent of each patient permits it."
+
+
+@within(permitted)
+def permitting(actor, code, type):
+    """Who has a rule that permits anything to the actor, for whatever purpose and time."""
+    person = actor.person
+    return SQL(
+        "SELECT c.patient FROM consent_rule c WHERE c.permit AND c.grantee = 0 UNION ALL"
+        f" SELECT c.patient FROM consent_rule c WHERE c.permit AND c.grantee <> 0 AND c.grantee = ANY({GRANTEES})",
+        (person.user, person.practitioner or 0),
+    )
 
 
 @denies
@@ -85,14 +101,10 @@ def to_actor(actor, patient, rule):
     """Rules of the patient that are about the actor, for the purpose asked, now."""
     person = actor.person
     asked = DEFAULT if actor.purpose in (None, *EMERGENCY) else actor.purpose  # a word in a token breaks no glass
-    grantees = (
-        f"ARRAY(SELECT mb.party_key FROM membership mb WHERE mb.person_id = %s AND {dated('mb')}"
-        " UNION ALL VALUES (0::bigint), (%s::bigint))"
-    )
     named = person.practitioner or 0
     broken = opened(person, patient)
     return SQL(
-        f"{rule}.patient = {patient} AND {rule}.grantee = ANY({grantees}) AND {rule}.among = ANY({grantees})"
+        f"{rule}.patient = {patient} AND {rule}.grantee = ANY({GRANTEES}) AND {rule}.among = ANY({GRANTEES})"
         f" AND ({rule}.since IS NULL OR {rule}.since <= now()) AND ({rule}.until IS NULL OR {rule}.until > now())"
         f" AND ({rule}.purposes IS NULL OR %s = ANY({rule}.purposes)"
         f" OR ({rule}.purposes && ARRAY['BTG', 'ETREAT']::varchar[] AND {broken.text}))",

@@ -4,9 +4,9 @@ from records.sql import SQL
 
 from ..groups import PATIENTS, READS
 from ..labels import CLOSED
-from ..pieces import every, opened
+from ..pieces import dated, every, opened
 from ..policy import policy
-from . import for_people, permits
+from . import for_people, permits, within
 
 
 @permits
@@ -19,3 +19,8 @@ def glass(actor, code, type, alias, pk):
     if not policy().emergencyRevealsMasked:
         found = found & SQL(f"{alias}.labels & {CLOSED} = 0")
     return found, "The glass of each patient of the row is broken by this professional, and the time is not over."
+
+
+@within(glass)
+def open_now(actor, code, type):
+    return SQL(f"SELECT op.patient FROM opening op WHERE op.person_id = %s AND {dated('op')}", (actor.person.user,))

@@ -5,7 +5,7 @@ from records.sql import SQL
 from ..groups import READS
 from ..labels import CLOSED
 from ..pieces import every, some
-from . import denies, for_people, permits
+from . import denies, for_people, permits, within
 
 OF_USER = (
     "EXISTS (SELECT FROM {table}_user_permission gu JOIN auth_permission gp ON gp.id = gu.permission_id"
@@ -27,6 +27,20 @@ def granted(actor, code, type, alias, pk):
     records = every(lambda p: given(actor, "dossier", p, "view_dossier"), alias, pk)
     plain = SQL(f"{alias}.labels & {CLOSED} = 0")
     return records & plain | given(actor, "resource", f"{alias}.{pk}", "view_resource"), "A grant opens it."
+
+
+@within(granted)
+def granting(actor, code, type):
+    """Records granted, and those of the resources granted."""
+    asked, found = actor.person.user, []
+    for table, object in (("dossier", "g.content_object_id"), ("resource", "gr.patient")):
+        beside = "" if table == "dossier" else " JOIN resource gr ON gr.pk = g.content_object_id"
+        found += [
+            f"SELECT {object} AS patient FROM {table}_user_permission g{beside} WHERE g.user_id = %s",
+            f"SELECT {object} FROM auth_user_groups ag JOIN {table}_group_permission g ON g.group_id = ag.group_id"
+            f"{beside} WHERE ag.user_id = %s",
+        ]
+    return SQL(" UNION ALL ".join(found), (asked,) * len(found))
 
 
 @denies

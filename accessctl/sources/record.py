@@ -4,7 +4,7 @@ from records.sql import SQL
 
 from ..groups import PATIENTS, READS
 from ..pieces import every, held, own
-from . import for_people, permits
+from . import for_people, permits, within
 
 
 @permits
@@ -21,3 +21,9 @@ def own_record(actor, code, type, alias, pk):
         return None
     mine = own(person)
     return every(lambda p: SQL(f"{p} = ANY({mine.text})", mine.params), alias, pk), said
+
+
+@within(own_record)
+def of_mine(actor, code, type):
+    mine = own(actor.person)
+    return SQL(f"SELECT unnest({mine.text}) AS patient", mine.params)

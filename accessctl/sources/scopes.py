@@ -8,6 +8,7 @@ from records.sql import FALSE, SQL, TRUE, all_of, any_of
 from ..pieces import is_version, newest
 from ..scopes import LETTERS
 from . import ceiling
+from . import within as records_within
 
 
 def within(patient, alias, pk):
@@ -47,6 +48,14 @@ def scopes(actor, code, type, alias, pk):
     if any(s.params for s in found):
         return reached, f"A {levels} scope covers {code} of {type} as far as {' or '.join(map(str, found))}."
     return reached, f"A patient scope covers {code} of {type} for the patient in context."
+
+
+@records_within(scopes)
+def of_context(actor, code, type):
+    """The patient in context, when no scope that covers it reaches further."""
+    if covered(actor, code, type) != {"patient"}:
+        return None
+    return SQL("SELECT %s::bigint AS patient", (actor.patient,))
 
 
 def reach(scope, actor, code, type, alias, pk):

@@ -28,6 +28,9 @@ class Resolver:
     def resources(self, code, type, alias="r", pk="pk"):
         return self._access.resources("resolve", type, alias, pk)
 
+    def patients(self, code, type):
+        return None
+
 
 def pairs_of(text):
     """(name, value) pairs of criteria given as text, in a header or a Bundle entry."""

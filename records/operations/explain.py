@@ -14,6 +14,7 @@ from ..formats.json import dump
 from ..interactions.interaction import Outcome
 from ..interactions.search import prepare
 from ..search import compile
+from ..search.results import narrowed
 from . import ADMINISTER, operation
 
 MANY = 1000  # rows; below it nothing is worth a word
@@ -37,7 +38,7 @@ class Findings:
 def explain(interaction, access):
     """The search as a plan."""
     query = interaction.query
-    statement = compile.page(query, access)
+    statement = compile.page(narrowed(query, access), access)
     [plan] = ran(statement)
     found = read(plan["Plan"])
     if not query.criteria:

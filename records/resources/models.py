@@ -40,6 +40,7 @@ class Resource(ResourceColumns):
             models.Index(fields=["patient", "type", "-occurred", "-number"], condition=LIVE, name="resource_patient"),
             models.Index(fields=["type", "-occurred", "-number"], condition=LIVE, name="resource_occurred"),
             models.Index(fields=["type", "updated", "number"], condition=LIVE, name="resource_updated"),
+            models.Index(fields=["author", "type"], condition=LIVE & models.Q(patient=None), name="resource_of_nobody"),
         ]
 
 

@@ -1,6 +1,7 @@
 """A search as a tree: what parse makes of the parameters and compile turns into SQL. (search.html)"""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from records.errors import Issue
 
@@ -114,6 +115,13 @@ class Include:
     canonical: bool = False  # by URL too
 
 
+class Few(NamedTuple):
+    """Records of few patients (keys), and what an author wrote about nobody."""
+
+    patients: tuple[int, ...]
+    author: int | None
+
+
 @dataclass(frozen=True)
 class Query:
     """A whole search of one type; or of several, which has one of a type for each in `arms`, alike in all but names."""
@@ -130,6 +138,7 @@ class Query:
     used: tuple[tuple[str, str], ...] = ()  # the parameters that have an effect, for the self link
     arms: tuple["Query", ...] = ()
     backward: bool = False  # the page before a row, not after it
+    within: Few | None = None  # the records in which everything lies that the actor may find
 
 
 def types(query):

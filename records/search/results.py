@@ -13,7 +13,7 @@ from records.sql import FALSE
 from . import compile
 from .includes import included
 from .parse import parse
-from .query import Criterion, Ids, Query, Updated, Within
+from .query import Criterion, Few, Ids, Query, Updated, Within
 
 ESTIMATED = 10_000  # _total=estimate counts no further
 
@@ -59,7 +59,7 @@ def run(query, access, after=None, before=None):
         return Result([], None, total(query, access), asked)
     if before is not None:
         query = _backward(query)
-    found = execute(*compile.page(query, access, after if before is None else before))
+    found = execute(*compile.page(narrowed(query, access), access, after if before is None else before))
     more = len(found) > query.count
     found = found[: query.count]
     if before is not None:
@@ -77,6 +77,38 @@ def run(query, access, after=None, before=None):
     else:
         known = total(query, access) if query.total else None
     return Result(rows, following, known, asked, *included(query, rows, access), previous)
+
+
+MOST_RECORDS, MOST_REASONS = 1000, 4000
+
+
+def narrowed(query, access, known=None):
+    """The query, to look in the records of few patients alone where the actor may find nothing elsewhere.
+
+    Who may see five patients of forty million is not to walk over the others' rows to find theirs.
+    """
+    known = {} if known is None else known
+    if query.arms:
+        return replace(query, arms=tuple(narrowed(arm, access, known) for arm in query.arms))
+    if query.type is None or any(isinstance(node, Ids) or _of_patient(node) for node in query.criteria):
+        return query
+    holders = access.patients("search", query.type)
+    if holders is None:
+        return query
+    if holders not in known:
+        text = f"SELECT patient FROM ({holders.text}) h LIMIT {MOST_REASONS + 1}"
+        [(count, patients)] = execute(
+            f"WITH h AS MATERIALIZED ({text}) SELECT (SELECT count(*) FROM h),"
+            f" ARRAY(SELECT DISTINCT patient FROM h WHERE patient IS NOT NULL LIMIT {MOST_RECORDS + 1})",
+            holders.params,
+        )
+        few = count <= MOST_REASONS and len(patients) <= MOST_RECORDS
+        known[holders] = Few(tuple(sorted(patients)), access.author) if few else None
+    return replace(query, within=known[holders])
+
+
+def _of_patient(node):
+    return isinstance(node, Within) and node.holder == "Patient"
 
 
 def _backward(query):
@@ -114,7 +146,7 @@ def total(query, access):
     if query.type is None and not query.arms:
         return 0
     most = ESTIMATED if query.total == "estimate" else None
-    return execute(*compile.count(query, access, most))[0][0]
+    return execute(*compile.count(narrowed(query, access), access, most))[0][0]
 
 
 def search(type, pairs, access, strict=False, after=None):
@@ -130,7 +162,7 @@ def select(type, pairs, access, limit=2):
     query = parse(type, pairs, strict=True)
     if not query.criteria:
         raise BadRequest(f"A conditional interaction on {type} needs criteria that select a resource.")
-    found = execute(*compile.page(query, access, limit=limit))
+    found = execute(*compile.page(narrowed(query, access), access, limit=limit))
     return [Selected(row[0], row[2], row[3]) for row in found]
 
 

@@ -60,6 +60,9 @@ def start(query, access, ordered=True):
         return Start(source, all_of([*_between("d.occurred", low, high), *others]), True, True)
     best = min((pair for pair in found if _rank(pair) is not None), key=_rank, default=None)
     way = _way(query) if ordered else None
+    if query.within and (best is None or _rank(best)[0] == 2):
+        others = [condition(node, query.type, access, WALKED) for node, _ in found]
+        return _start(_records(query.within, query.type, way), _between("d.occurred", low, high), others, True)
     reached = best and _rank(best)[0] == 2 and any(isinstance(node, Chain | Has) for node, _ in found)
     leads = [pair for pair in found if _rank(pair) is None and not _is_date(pair[0])]
     if any(isinstance(node, Updated) for node, _ in found):
@@ -75,15 +78,19 @@ def start(query, access, ordered=True):
         others = [
             condition(node, query.type, access, WALKED) for node, _ in found if best is None or node is not best[0]
         ]
-        between = all_of(_between("d.occurred", low, high))
-        rows = SQL(f"{source.text} WHERE {between.text}", source.params + between.params)
-        source = SQL(f"{source.text} JOIN resource r ON r.pk = d.resource", source.params)
-        left = all_of(others)
-        return Start(source, between & left, True, not floor, rows=None if leads else rows, others=left)
+        return _start(source, _between("d.occurred", low, high), others, not leads, not floor)
     # a date that bounds the rows walked is checked on them, everything else may be where the planner starts
     others = [condition(node, query.type, access, Place() if _is_bound(match) else FREE) for node, match in found]
     rows = None if found else _walk(None, query.type, None, None)
     return Start(SQL("resource r"), all_of([*_between("r.occurred", low, high), *others]), rows=rows)
+
+
+def _start(walk, between, others, most, fixed=True):
+    """From a walk d whose rows are bounded, each then judged by `others`; `most` of them stay."""
+    between, others = all_of(between), all_of(others)
+    rows = SQL(f"{walk.text} WHERE {between.text}", walk.params + between.params) if most else None
+    source = SQL(f"{walk.text} JOIN resource r ON r.pk = d.resource", walk.params)
+    return Start(source, between & others, True, fixed, rows=rows, others=others)
 
 
 def _implied(found):
@@ -112,6 +119,23 @@ def _record(patient, type, way):
         f" WHERE c.patient = %s AND d.shared AND d.patient IS DISTINCT FROM %s AND {live}{by})) d"
         " JOIN resource r ON r.pk = d.resource",
         (patient, patient, patient),
+    )
+
+
+def _records(within, type, way):
+    """FROM item d: rows of one type in the records of few patients, and those of an author in nobody's."""
+    live = f"d.type = {type_number(type)} AND NOT d.deleted"
+    by = f" ORDER BY occurred {way}, resource {way} OFFSET 0" if way else ""
+    patients = list(within.patients)
+    return SQL(
+        "(SELECT occurred, resource FROM (SELECT d.occurred, d.resource FROM unnest(%s::bigint[]) h(patient)"
+        " CROSS JOIN LATERAL (SELECT d.occurred, d.pk AS resource FROM resource d"
+        f" WHERE d.patient = h.patient AND {live} OFFSET 0) d"
+        " UNION SELECT d.occurred, d.pk FROM compartment c JOIN resource d ON d.pk = c.resource"
+        f" WHERE c.patient = ANY(%s) AND d.shared AND {live}"
+        " UNION SELECT d.occurred, d.pk FROM resource d"
+        f" WHERE d.patient IS NULL AND d.author = %s AND {live}) u{by}) d",
+        (patients, patients, within.author),
     )
 
 

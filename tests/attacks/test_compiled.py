@@ -27,6 +27,9 @@ FILL = {"a": "a", "encounter": "e", "item": "i", "own": "o"}
 class Marked(Everything):
     """An access that leaves a mark for each alias it was asked about."""
 
+    def patients(self, code, type):
+        return None
+
     def resources(self, code, type, alias="r", pk="pk"):
         return SQL(f"judged({alias})")
 
