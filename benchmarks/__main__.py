@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from . import bundles, lag, pages, report, run, scale
+from . import bundles, compare, lag, pages, report, run, scale
 from .connection import Target
 
 
@@ -31,6 +31,7 @@ def parse(arguments):
     scale.command(commands)
     lag.command(commands)
     pages.command(commands)
+    compare.command(commands)
     for command in (one, both):
         command.add_argument("--scenario", default="all", help="load,read,search,crud or all")
         command.add_argument("--clients", type=int, default=4, help="that load (default 4)")
@@ -61,6 +62,8 @@ def main(arguments=None):
         return 0
     if options.command == "scale":
         return scale.main(options)
+    if options.command == "compare":
+        return compare.main(options)
     if options.command == "lag":
         print(json.dumps(lag.measure(options), indent=1))
         return 0

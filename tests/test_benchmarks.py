@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from benchmarks import bundles, discover, drive, figures, processes, report, run, work
+from benchmarks import bundles, compare, discover, drive, figures, processes, report, run, work
 from benchmarks.__main__ import main
 from benchmarks.connection import Broken, Connection, Target
 
@@ -278,3 +278,40 @@ def test_people_are_written_for_the_load_command(tmp_path, capsys):
     assert [f.name for f in files] == ["0000000.json.gz", "0000001.json.gz", "0000002.json.gz"]
     assert json.loads(bundles.read(files[0]))["type"] == "transaction"
     assert "3 people" in capsys.readouterr().out
+
+
+def searchset(*ids, mode="match"):
+    entries = [{"resource": {"resourceType": "Patient", "id": id}, "search": {"mode": mode}} for id in ids]
+    body = json.dumps({"resourceType": "Bundle", "entry": entries}).encode()
+    return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+
+
+def test_two_servers_are_compared_by_what_they_find():
+    given = {("Patient", id): {"resourceType": "Patient", "id": id, "gender": "male"} for id in "ab"}
+    female, male, deceased, odd = (
+        compare.Query("Patient", name, value, "token", form)
+        for name, value, form in (("gender", "female", "code"), ("gender", "male", "code"),
+                                  ("deceased", "true", "code"), ("nonsense", "1", "code"))
+    )  # fmt: skip
+    one = {b"female": searchset(), b"male": searchset("a", "b"), b"deceased": searchset("a"), b"nonsense": searchset()}
+    other = {b"female": searchset("stranger"), b"male": searchset("a"), b"deceased": searchset(),
+             b"nonsense": searchset("x", mode="outcome")}  # fmt: skip
+    says = lambda answers: lambda request, n: next(a for word, a in answers.items() if b"=" + word in request  # noqa: E731
+                                                   or word + b"=" in request)  # fmt: skip
+    with server(says(one)) as (first, _), server(says(other)) as (second, _):
+        found = compare.compared((first, second), given, [female, male, deceased, odd])
+    assert (found.asked, found.alike, found.found) == (3, 1, 2)
+    assert [(query, why) for query, why, *_ in found.differ] == [(male, None), (deceased, "a truth value")]
+    assert sum(found.refused["test"].values()) == 1
+    assert any("unexplained" in text and "Patient/b" in text for text in compare.told(found))
+
+
+def test_what_is_asked_is_drawn_from_the_resources():
+    given = {("Patient", "a"): {"resourceType": "Patient", "id": "a", "gender": "male", "birthDate": "1980-05-01"}}
+    definitions = [
+        {"code": "gender", "type": "token", "base": ["Patient"], "expression": "Patient.gender"},
+        {"code": "birthdate", "type": "date", "base": ["Patient"], "expression": "Patient.birthDate"},
+    ]
+    paths = {query.path.partition("&_count")[0] for query in compare.drawn(given, definitions, 9)}
+    assert {"Patient?gender=male", "Patient?gender%3Anot=male", "Patient?gender:not=male"} & paths
+    assert {"Patient?birthdate=1980", "Patient?birthdate=ge1980-05-01"} <= paths

@@ -19,14 +19,15 @@ SLOW = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.d
 FEW, MANY = 12, 1500  # examples of a law
 
 
-def law(*strategies):
+def law(*strategies, population=None):
     """A test of generated populations and queries: a few examples, and many under the mark `long`."""
+    drawn_from = populations() if population is None else population
 
     def mark(function):
         @pytest.mark.parametrize("examples", [FEW, pytest.param(MANY, marks=pytest.mark.long)])
         def test(django_db_setup, django_db_blocker, examples):
             @settings(max_examples=examples, deadline=None, suppress_health_check=SLOW, derandomize=examples == FEW)
-            @given(st.tuples(populations(), *strategies))
+            @given(st.tuples(drawn_from, *strategies))
             def holds(drawn):
                 population, *queries = drawn
                 with undone():

@@ -21,6 +21,7 @@ from records.search.parameters import COLUMNS, parameters
 from .conftest import put
 
 DATA = Path(__file__).parents[3] / "shared" / "data" / "examples"
+SYNTHEA = DATA.parent / "synthea"
 EACH = 12  # resources of a type
 # Written for engines that resolve references, or with what fhirpathpy 2.2.4 has not.
 BEYOND = re.compile(r"resolve\(|\bas\b|hasValue|extension\(|\.as\(")
@@ -35,12 +36,30 @@ def examples(rows):
         with gzip.open(path, "rt") as lines:
             chosen = [json.loads(line) for _, line in zip(range(EACH), lines, strict=False)]
         found[chosen[0]["resourceType"]] = list({r["id"]: r for r in chosen}.values())
-    put(*(r for resources in found.values() for r in resources))
-    return found
+    for resource in synthetic():
+        of_type = found.setdefault(resource["resourceType"], [])
+        if len(of_type) < 2 * EACH:
+            of_type.append(resource)
+    stored = {}
+    for written in put(*(r for resources in found.values() for r in resources)):
+        stored.setdefault(written.type, []).append(written.resource)  # with the labels that it was given
+    return stored
+
+
+def synthetic():
+    """The record of one of Synthea's patients."""
+    path = sorted(SYNTHEA.glob("*-*.json.gz"))[0]
+    with gzip.open(path, "rt") as file:
+        entries = json.load(file)["entry"]
+    text = json.dumps([e["resource"] for e in entries])
+    for each in entries:
+        text = text.replace(each["fullUrl"], f"{each['resource']['resourceType']}/{each['resource']['id']}")
+    return json.loads(text)
 
 
 def values_of(resource, param):
-    return fhirpathpy.evaluate(resource, param.expression, {}, models["r4"])
+    expression = re.sub(r"\b(?:Domain)?Resource\.", f"{param.type}.", param.expression)  # it knows no supertypes
+    return fhirpathpy.evaluate(resource, expression, {}, models["r4"])
 
 
 def codings(value):
