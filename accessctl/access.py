@@ -10,6 +10,7 @@ from .scopes import LETTERS
 from .sources.scopes import covered
 
 EVERYTHING = frozenset("cruds")
+INSIDE = {("_contained", "true"), ("_contained", "both")}  # a search of what is in resources of any type
 
 
 class ActorAccess:
@@ -45,7 +46,8 @@ class ActorAccess:
                 return
             if code == ADMINISTER:
                 return self.check_administrator(interaction)
-        types = (interaction.type,) if interaction.type else SERVED
+        inside = code == "search-type" and not INSIDE.isdisjoint(interaction.parameters)  # in what, only the rows tell
+        types = (interaction.type,) if interaction.type and not inside else SERVED
         if code == "history-system" and not any(s.level == "system" and s.type == "*" for s in self.actor.scopes):
             raise errors.Forbidden("The history of the whole system needs a system/*.s scope.")
         if not any(self.resources(code, type) != FALSE for type in types):

@@ -3,6 +3,7 @@
 from .indexing.models import Job  # noqa: F401
 from .loading.models import LoadedInput, LoadedRange  # noqa: F401
 from .resources.models import Compartment, Pending, Resource, Version  # noqa: F401
+from .search.contained import Contained, ContainedKind  # noqa: F401
 from .search.stored import Registry, StoredParameter  # noqa: F401
 from .search.types.composite import Composite  # noqa: F401
 from .search.types.date import Date  # noqa: F401

@@ -20,7 +20,7 @@ FLOORS = [
     {"records.definitions", "records.errors", "records.sql", "records.keys", "records.access", "records.database"},
 ]
 # Of a lower floor these may see only a part: the rows of the indexer, not the SQL of a query.
-ONLY = {"records.indexing": {"records.search": ("types", "parameters", "stored", "fitting")}}
+ONLY = {"records.indexing": {"records.search": ("types", "parameters", "stored", "fitting", "contained")}}
 # What Django reads at its start gathers from everywhere.
 GATHERS = {"records/models.py", "records/apps.py", "accessctl/models.py", "accessctl/apps.py"}
 

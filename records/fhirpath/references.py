@@ -17,6 +17,17 @@ class Literal(NamedTuple):
     version: str | None
 
 
+class Local(str):
+    """A reference to a contained resource ("#m1") that knows what type it has."""
+
+    __slots__ = ("type",)
+
+    def __new__(cls, text, type):
+        made = super().__new__(cls, text)
+        made.type = type
+        return made
+
+
 def literal(text):
     """Literal of a relative or absolute RESTful reference; None for urn:, #contained, canonical or another URL."""
     match = RESTFUL.fullmatch(text)
@@ -30,4 +41,6 @@ def type_of(reference):
         match = RESTFUL.fullmatch(text)
         if match:
             return match["type"]
+        if isinstance(text, Local):
+            return text.type
     return reference.get("type")

@@ -11,12 +11,14 @@ from dataclasses import dataclass, field
 from records.database import apart, atomic, execute
 from records.definitions.structures import RESOURCE_TYPES, type_name, type_number
 from records.search import parameters, stored
+from records.search.contained import container_of
 
 from . import jobs
 from .extract import CannotIndex
 from .index import TABLES, Indexed, extracted, write
 
 BATCH = 500
+INSIDE = ("contained", "contained_kind")
 MISSING, SURPLUS, UNINDEXABLE = "missing", "surplus", "cannot be indexed"
 
 
@@ -41,7 +43,7 @@ def check(types=None, repair=False, owner="owner", told=lambda report: None):
     numbers = [type_number(t) for t in types or RESOURCE_TYPES]
     names = _names()
     with apart(owner):
-        for table in (*TABLES, "concept"):
+        for table in (*TABLES, "concept", *INSIDE):
             execute(f"CREATE TEMPORARY TABLE {table} (LIKE public.{table}) ON COMMIT DELETE ROWS")
         while True:
             with atomic(snapshot=True):
@@ -97,15 +99,23 @@ def _compare(found, report, names):
             report.resources.add(pk)
             del types[pk]
     write(made, (), frozenset())
+    within = execute(
+        "SELECT resource, container FROM contained WHERE container = ANY(%s) UNION"
+        " SELECT resource, container FROM public.contained WHERE container = ANY(%s)",
+        (list(types), list(types)),
+    )
+    types |= {pk: types[container] for pk, container in within}
     pks = list(types)
-    for table in TABLES:
+    for table in (*TABLES, "contained"):
         real, fresh = f"SELECT * FROM public.{table} WHERE resource = ANY(%s)", f"SELECT * FROM pg_temp.{table}"
         for what, text in ((MISSING, f"{fresh} EXCEPT ALL {real}"), (SURPLUS, f"{real} EXCEPT ALL {fresh}")):
-            rows = execute(f"SELECT resource, param, count(*) FROM ({text}) d GROUP BY 1, 2", (pks,))
+            of = "0::bigint" if table == "contained" else "param"
+            rows = execute(f"SELECT resource, {of}, count(*) FROM ({text}) d GROUP BY 1, 2", (pks,))
             for pk, param, count in rows:
                 report.differences[types[pk], names.get(param, str(param)), table, what] += count
-                report.resources.add(pk)
+                report.resources.add(container_of(pk))
     _concepts(report, names)
+    _kinds(report, names)
 
 
 def _concepts(report, names):
@@ -120,18 +130,33 @@ def _concepts(report, names):
     for param, count in wanted:
         report.differences["", names.get(param, str(param)), "concept", MISSING] += count
     report.resources |= {
-        pk
+        container_of(pk)
         for (pk,) in execute(
             "SELECT t.resource FROM pg_temp.token t WHERE t.param = ANY(%s)", ([param for param, _ in wanted],)
         )
     }
 
 
+def _kinds(report, names):
+    """What is contained in what must be known, or no search looks for it."""
+    wanted = execute(
+        "SELECT holder, param FROM (SELECT * FROM contained_kind EXCEPT SELECT * FROM public.contained_kind) d"
+    )
+    for holder, param in wanted:
+        report.differences[type_name(holder), names.get(param, str(param)), "contained_kind", MISSING] += 1
+    if wanted:
+        report.resources |= {pk for (pk,) in execute("SELECT container FROM contained")}
+
+
 def _orphans(report, names, repair):
     """Rows of no resource at all."""
-    for table in TABLES:
-        lost = f"public.{table} i WHERE NOT EXISTS (SELECT FROM resource r WHERE r.pk = i.resource)"
-        for param, count in execute(f"SELECT i.param, count(*) FROM {lost} GROUP BY 1"):
+    whole = "NOT EXISTS (SELECT FROM resource r WHERE r.pk = i.{})"
+    inside = "NOT EXISTS (SELECT FROM public.contained c WHERE c.resource = i.resource)"
+    for table in ("contained", *TABLES):
+        of = "0::bigint" if table == "contained" else "i.param"
+        gone = whole.format("container") if table == "contained" else f"{whole.format('resource')} AND {inside}"
+        lost = f"public.{table} i WHERE {gone}"
+        for param, count in execute(f"SELECT {of}, count(*) FROM {lost} GROUP BY 1"):
             report.differences["", names.get(param, str(param)), table, SURPLUS] += count
         if repair:
             execute(f"DELETE FROM {lost}")

@@ -17,14 +17,14 @@ class CannotIndex(Exception):
     """An index row cannot be made: which parameter, which resource, why."""
 
 
-def extract(resource, type):
-    """All index rows of a resource."""
-    return _run(_plan(type, parameters.version()), resource, type)
+def extract(resource, type, rows=None):
+    """All index rows of a resource, perhaps with Rows begun that know what it contains."""
+    return _run(_plan(type, parameters.version()), resource, type, rows)
 
 
-def partial(resource, type, keys):
+def partial(resource, type, keys, rows=None):
     """The rows of some parameters only, by their keys."""
-    return _run([entry for entry in _plan(type, parameters.version()) if entry[2].key in keys], resource, type)
+    return _run([entry for entry in _plan(type, parameters.version()) if entry[2].key in keys], resource, type, rows)
 
 
 def identity(resource, type):
@@ -36,8 +36,8 @@ def is_identity(param):
     return param.code == "identifier" if param.kind == "token" else param.kind == "uri" and param.code == "url"
 
 
-def _run(plan, resource, type):
-    rows = Rows(resource)
+def _run(plan, resource, type, rows=None):
+    rows = Rows(resource) if rows is None else rows
     present = resource.keys()
     for roots, walk, param in plan:
         if roots is None or not roots.isdisjoint(present):

@@ -6,6 +6,7 @@ lost between them. Workers take different rows (SKIP LOCKED) and never the same 
 
 import time
 from collections import Counter
+from itertools import chain
 from struct import Struct
 from typing import NamedTuple
 
@@ -17,6 +18,7 @@ from records.errors import FHIRError
 from records.formats.json import parse
 from records.search import parameters, stored
 
+from . import contained
 from .extract import CannotIndex, extract, identity, is_identity, partial
 
 BACKOFF = 30  # seconds until a resource that cannot be indexed is tried again, doubled each time
@@ -70,11 +72,14 @@ def catch_up(types, patient, budget_ms):
     How many writes remain: 0 says that a search now sees every write acknowledged before. Call it outside a
     snapshot: it waits for what other workers have in hand.
     """
-    deadline = time.monotonic() + budget_ms / 1000
+    deadline, waited = time.monotonic() + budget_ms / 1000, False
     while True:
         remaining = backlog(types, patient)
         if not remaining or time.monotonic() >= deadline:
+            if waited:
+                stored.learn()  # others may have met what this process did not know of
             return remaining
+        waited = True
         if not index_pending(min(200, remaining), types, patient):
             time.sleep(POLL)
 
@@ -103,7 +108,7 @@ def searchable_until():
 def replace(batch, fresh=frozenset()):
     """Replace all index rows of the resources (Indexed); those in `fresh` are known to have none."""
     gone = [item.pk for item in batch if item.pk not in fresh]
-    made = [(item, extract(item.resource, item.type)) for item in batch if item.resource is not None]
+    made = [(item, extracted(item)) for item in batch if item.resource is not None]
     write(made, gone)
 
 
@@ -212,6 +217,8 @@ def extracted(item, keys=None):
     if item.resource is None:
         return None
     resource = item.resource if isinstance(item.resource, dict) else _tree(item)
+    if resource.get("contained"):
+        return contained.extracted(item, resource, keys)
     return extract(resource, item.type) if keys is None else partial(resource, item.type, keys)
 
 
@@ -225,8 +232,9 @@ def _tree(item):
 def _store(made, fresh, keys, held):
     gone = [item.pk for item, _ in made if item.pk not in fresh]
     if keys is not None:
+        params = (gone + contained.within(gone, made), sorted(keys))
         for table in TABLES:
-            execute(f"DELETE FROM {table} WHERE resource = ANY(%s) AND param = ANY(%s)", (gone, sorted(keys)))
+            execute(f"DELETE FROM {table} WHERE resource = ANY(%s) AND param = ANY(%s)", params)
         gone = []
     # Identity rows are written by the write alone (index_identity): an indexer that replaced them too would meet it.
     kept = frozenset() if held else frozenset().union(*(_identity_params(item.type) for item, _ in made))
@@ -237,8 +245,15 @@ def _store(made, fresh, keys, held):
 
 
 def write(made, gone, kept=frozenset()):
-    """Index rows instead of those of `gone`; rows of the parameters in `kept` are the writes' own, and stay."""
+    """Index rows instead of those of `gone`; rows of the parameters in `kept` are the writes' own, and stay.
+
+    What is contained goes and comes with its container; the writes make no rows of it.
+    """
     if gone:
+        if inside := contained.within(gone, made):
+            execute("DELETE FROM contained WHERE resource = ANY(%s)", (inside,))
+            for table in TABLES:
+                execute(f"DELETE FROM {table} WHERE resource = ANY(%s)", (inside,))
         for table in TABLES:
             if kept and table in IDENTITY:
                 execute(f"DELETE FROM {table} WHERE resource = ANY(%s) AND NOT param = ANY(%s)", (gone, sorted(kept)))
@@ -246,15 +261,17 @@ def write(made, gone, kept=frozenset()):
                 execute(f"DELETE FROM {table} WHERE resource = ANY(%s)", (gone,))
     tokens, others = [], {table: [] for table in TABLES[1:]}
     concepts = set()
-    for item, rows in made:
-        tokens += [row for row in _tokens(item, rows.token) if row[3] not in kept]
+    contained.keep(made)
+    for item, rows in chain.from_iterable((each, *each[1].parts) for each in made):
+        own = kept if item.pk > 0 else frozenset()
+        tokens += [row for row in _tokens(item, rows.token) if row[3] not in own]
         for table in VALUES:
             others[table] += _values(item, getattr(rows, table))
         for table, pack in PACKERS.items():
             values = getattr(rows, table)
             if values:
-                if kept and table == "uri":
-                    values = {v for v in values if v[0] not in kept}
+                if own and table == "uri":
+                    values = {v for v in values if v[0] not in own}
                 others[table] += pack(item, values)
         concepts |= rows.concept
     tokens.sort()

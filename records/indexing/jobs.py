@@ -158,9 +158,11 @@ def _clear(job):
 
 def _scope(job):
     where, params = "", []
-    if job.parameters["types"] is not None:
-        where += " AND r.type = ANY(%s)"
-        params.append(job.parameters["types"])
+    if job.parameters["types"] is not None:  # and what contains one of them
+        where += (
+            " AND (r.type = ANY(%s) OR EXISTS (SELECT FROM contained c WHERE c.container = r.pk AND c.type = ANY(%s)))"
+        )
+        params += [job.parameters["types"]] * 2
     if job.parameters["resources"] is not None:
         where += " AND r.pk = ANY(%s)"
         params.append(job.parameters["resources"])

@@ -5,7 +5,7 @@ from records.database import atomic, execute
 from . import jobs
 
 NAME = "extraction"
-EXTRACTION = 1  # raised by whoever changes what rows a resource has; docs/how-to/upgrade.md
+EXTRACTION = 2  # raised by whoever changes what rows a resource has; docs/how-to/upgrade.md
 
 
 def renew():

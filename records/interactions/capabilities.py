@@ -9,6 +9,7 @@ from ..formats.json import dump
 from ..operations import definitions
 from ..search import stored
 from ..search.parameters import COLUMNS, parameters, version
+from ..search.parse import INCLUDES, RESULTS
 from ..search.types import TYPES
 from .interaction import KEPT_ELSEWHERE, SEARCHED_BY, VERBS, Outcome, interaction
 from .parse import COMPARTMENTS, SERVED
@@ -17,6 +18,7 @@ DATE = "2026-11-23"  # of the last change to what is stated here
 CODES = ("read", "vread", "update", "patch", "delete", "history-instance", "history-type", "create", "search-type")
 SYSTEM = ("transaction", "batch", "search-system", "history-system")
 ENFORCED = ["enforced"]
+BESIDE = sorted(("_filter", "_has", "_list", "_type", *INCLUDES, *RESULTS))  # what no SearchParameter defines
 SECURITY = []  # functions: base URL -> an extension of rest.security, of whoever gives tokens
 COMPARTMENT = "http://hl7.org/fhir/CompartmentDefinition/"
 
@@ -47,6 +49,7 @@ def statement(base, parameters_version):
             "rest": [
                 {
                     "mode": "server",
+                    "documentation": f"Beside its parameters each search knows {', '.join(BESIDE)}.",
                     "security": {
                         "cors": True,
                         "service": [

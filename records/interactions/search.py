@@ -65,7 +65,7 @@ def caught_up(interaction):
     query = engine.parse(interaction.type, *how) if interaction.type else engine.parse_several(*how)
     behind = 0
     if not engine.immediate(query):
-        types = sorted(engine.types(query))
+        types = None if query.contained else sorted(engine.types(query))  # anything may contain what is asked for
         patient = bound_patient(query, interaction.base) if types == [query.type] else None
         behind = catch_up(types, patient, settings.FHIRSERVER_CATCH_UP_MS)
     return replace(interaction, query=query, behind=behind)
@@ -128,8 +128,7 @@ def answer(interaction, access, query, result):
     if result.previous is not None:
         bundle["link"].append({"relation": "previous", "url": paging.link(used, access, {"before": result.previous})})
     entries = [
-        {"fullUrl": f"{interaction.base}/{row.type}/{row.id}", "resource": cut(row.body, query),
-         "search": {"mode": mode}}
+        {"fullUrl": place(interaction.base, row), "resource": cut(row.body, query), "search": {"mode": mode}}
         for mode, rows in (("match", result.rows), ("include", result.included)) for row in rows
     ]  # fmt: skip
     issues = [*query.warnings, *result.issues, *lag(interaction)]
@@ -138,10 +137,18 @@ def answer(interaction, access, query, result):
     if entries:
         bundle["entry"] = entries
     outcome = Outcome(200, dump(bundle), "Bundle", issues=tuple(issues))
-    outcome.touched = [Touched(row.type, row.id, row.version, row.patient) for row in (*result.rows, *result.included)]
+    outcome.touched = [
+        Touched(*(row.within or (row.type, row.id)), row.version, row.patient)
+        for row in (*result.rows, *result.included)
+    ]
     if interaction.behind:
         outcome.headers["X-Searchable-Until"] = (searchable_until() or datetime.now(UTC)).isoformat()
     return outcome
+
+
+def place(base, row):
+    """fullUrl of a row: of a contained resource, its place in its container. (search.html#contained)"""
+    return f"{base}/{'/'.join(row.within)}#{row.id}" if row.within else f"{base}/{row.type}/{row.id}"
 
 
 def cut(body, query):

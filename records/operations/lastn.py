@@ -72,7 +72,7 @@ def most_of(interaction):
 
 def matching(query, access):
     """(pk, occurred, code) of the patient's observations that match, newest first."""
-    found = compile.page(narrowed(replace(query, sort=(), count=MOST), access), access)
+    found = compile.page(narrowed(replace(query, sort=(), count=MOST, contained=None), access), access)
     rows = execute(
         "SELECT f.pk, r.occurred, (convert_from(r.body, 'UTF8')::jsonb -> 'code')::text"
         f" FROM ({found.text}) f(pk), LATERAL (SELECT occurred, body FROM resource WHERE pk = f.pk OFFSET 0) r"

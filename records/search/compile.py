@@ -14,6 +14,7 @@ from records.errors import InvalidValue
 from records.fhirpath.times import MIN
 from records.sql import SQL, all_of, any_of
 
+from . import contained
 from .conditions import live
 from .types import TYPES
 from .walk import start
@@ -43,17 +44,26 @@ class Statement(NamedTuple):
 def page(query, access, after=None, limit=None):
     """Rows (COLUMNS, then the sort keys) of a page and one more, from the keys `after`."""
     most = query.count + 1 if limit is None else limit
-    if query.type is None:
-        return _merged(query, access, after, most)
-    return _page(query, access, after, most)
+    asked = arms_of(query)
+    return _page(asked[0], access, after, most) if len(asked) == 1 else _merged(asked, access, after, most)
 
 
-def _merged(query, access, after, most):
+def arms_of(query):
+    """The searches that a search is the sum of: of each type, of what stands alone and of what is contained."""
+    arms = []
+    for arm in query.arms or (query,):
+        if arm.contained == "both":
+            arms.append(replace(arm, contained=None))
+        arms.append(arm)
+    return arms
+
+
+def _merged(asked, access, after, most):
     """The pages of all arms, merged in their common order."""
-    arms = [_page(arm, access, after, most) for arm in query.arms]
-    order = order_of(query.arms[0], access)
-    if len({tuple(key.cast for key in order_of(arm, access)) for arm in query.arms}) > 1:
-        raise InvalidValue("_sort", ",".join(s.code for s in query.arms[0].sort), "it is not alike in all types")
+    arms = [_page(arm, access, after, most) for arm in asked]
+    order = order_of(asked[0], access)
+    if len({tuple(key.cast for key in order_of(arm, access)) for arm in asked}) > 1:
+        raise InvalidValue("_sort", ",".join(s.code for s in asked[0].sort), "it is not alike in all types")
     rows = " UNION ALL ".join(f"({arm.text})" for arm in arms)
     by = ", ".join(f"k{n} {'DESC' if key.descending else 'ASC'}" for n, key in enumerate(order))
     return Statement(
@@ -70,7 +80,7 @@ def _page(query, access, after, most):
     if walked:
         order = [replace(key, text=WALKED.get(key.text, key.text)) for key in order]
     joins = [key.join for key in order if key.join]
-    wanted = [where, live(query.type, access)] + ([_after(order, after)] if after is not None else [])
+    wanted = [where, there(query, access)] + ([_after(order, after)] if after is not None else [])
     wanted = all_of(wanted)
     selected = ", ".join([COLUMNS, *(f"{key.text} AS k{n}" for n, key in enumerate(order))])
     by = ", ".join(f"{key.text} {'DESC' if key.descending else 'ASC'}" for key in order)
@@ -103,12 +113,17 @@ def _sorted_first(query, access, begun, order, after, most):
     )
 
 
+def there(query, access):
+    """The rows of its type that the actor may find."""
+    return contained.visible(query.type, access, "r") if query.contained else live(query.type, access)
+
+
 def count(query, access, most=None):
     """How many rows match, within the access; counted up to `most`."""
     rows, params = [], ()
-    for arm in query.arms or (query,):
+    for arm in arms_of(query):
         source, where, *_ = start(arm, access, ordered=False)
-        where = all_of((where, live(arm.type, access)))
+        where = all_of((where, there(arm, access)))
         rows.append(f"SELECT 1 FROM {source.text} WHERE {where.text}")
         params += source.params + where.params
     rows = " UNION ALL ".join(rows)

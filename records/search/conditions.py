@@ -11,6 +11,7 @@ from records.definitions.structures import type_number
 from records.errors import InvalidValue, UnsupportedModifier
 from records.sql import FALSE, SQL, all_of, any_of
 
+from . import contained
 from .query import All, Chain, Criterion, Either, Has, Ids, Matched, Negated, Updated, Within
 from .ranges import condition as in_range
 from .types import TYPES, Any, Match, Not
@@ -27,11 +28,12 @@ class Place:
     pk: str = "r.pk"
     occurred: str = "r.occurred"
     fenced: bool = True
+    inside: bool = False  # the row is of a contained resource: see contained.rows
 
-    def beyond(self):
+    def beyond(self, inside=False):
         """The place of a row that this one refers to, or that refers to it."""
         alias = self.alias + "_"
-        return Place(alias, f"{alias}.pk", f"{alias}.occurred", self.fenced)
+        return Place(alias, f"{alias}.pk", f"{alias}.occurred", self.fenced, inside)
 
 
 WALKED = Place("r", "d.resource", "d.occurred")  # r is joined to an index walk d, whose columns come cheaper
@@ -91,22 +93,23 @@ def condition(node, type, access, place):
             return any_of(condition(each, type, access, place) for each in nodes)
         case Negated(inner):
             return ~condition(inner, type, access, place)
+        case Ids(ids) if place.inside:
+            return SQL(f"{place.alias}.id = ANY(%s)", (list(ids),))
         case Ids(ids):
             return SQL(f"{place.alias}.identity = ANY(%s)", ([keys.identity(type, id) for id in ids],))
         case Updated(limits):
             return any_of(_updated(place.alias, *part) for part in limits)
         case Within("Patient", patient):
-            return of_patient(patient, place.alias)
+            return of_patient(patient, f"o_{place.alias}" if place.inside else place.alias)
         case Within():
             return probe(member(node), place)
         case Chain(param, arms):
             there = place.beyond()
             wanted = any_of(_reached(arm, inner, access, there) for arm, inner in arms)
-            return _exists(
-                f"reference i JOIN resource {there.alias} ON {there.alias}.identity = i.target",
-                SQL(f"i.resource = {place.pk} AND i.param = %s", (param.key,)) & wanted,
-                place,
-            )
+            source = f"reference i JOIN resource {there.alias} ON {there.alias}.identity = i.target"
+            where = SQL("i.param = %s", (param.key,)) & wanted
+            inside = tuple((arm, inner) for arm, inner in arms if contained.refers(param, arm))
+            return _referring(((source, where), *_within(param, inside, access, place)), place)
         case Has(source, param, inner):
             there = place.beyond()
             return _exists(
@@ -132,6 +135,32 @@ def member(within):
     where = SQL("i.param = ANY(%s) AND i.target = %s", (list(within.params), within.identity))
     found = tuple((param, within.identity) for param in within.params)
     return Match("reference", where if found else FALSE, ("param", "target"), found)
+
+
+def _within(param, arms, access, place):
+    """(FROM, WHERE) of contained resources that satisfy a criterion and that rows refer to; none without arms.
+
+    They are seen where their container is: where the row itself is.
+    """
+    if arms:
+        there = place.beyond(inside=True)
+        wanted = any_of(
+            contained.of_type(arm, there.alias) & condition(inner, arm, access, there) for arm, inner in arms
+        )
+        source = f"reference i JOIN ({contained.rows(there.alias)}) ON {there.pk} = i.target"
+        yield source, SQL("i.param = %s", (param.key,)) & wanted
+
+
+def _referring(ways, place):
+    """Does the row at a place refer, in one of these ways, to what is looked for?
+
+    Where the planner is free it must be one subquery: from an OR of two it could not begin.
+    """
+    if len(ways) == 1 or place.fenced:
+        here = SQL(f"i.resource = {place.pk}")
+        return any_of(_exists(source, here & where, place) for source, where in ways)
+    parts = " UNION ALL ".join(f"SELECT i.resource FROM {source} WHERE {where.text}" for source, where in ways)
+    return SQL(f"{place.pk} IN ({parts})", sum((where.params for _, where in ways), ()))
 
 
 def _reached(type, inner, access, there):

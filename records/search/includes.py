@@ -12,6 +12,7 @@ from records.errors import Issue
 from records.sql import SQL, all_of
 
 from .compile import COLUMNS
+from .contained import container_of
 from .types.uri import CANONICAL
 
 MOST, DEEPEST = 1000, 20
@@ -21,7 +22,7 @@ def included(query, matches, access):
     """(rows beside the matches, issues) of the includes of a query."""
     if not query.includes or not matches:
         return [], []
-    known = {row.pk for row in matches}
+    known = {row.pk for row in matches} | {container_of(row.pk) for row in matches}
     found, fresh, issues = [], list(matches), []
     for depth in range(DEEPEST + 1):
         steps = query.includes if depth == 0 else [i for i in query.includes if i.iterate]
@@ -60,7 +61,7 @@ def _row(row):
 def _follow(step, rows, access, most):
     """Rows that a step leads to from these."""
     if step.reverse:
-        known = [row for row in rows if step.target in (None, row.type)]
+        known = [row for row in rows if step.target in (None, row.type) and row.pk > 0]
         of, pks = [keys.identity(row.type, row.id) for row in known], [row.pk for row in known]
         ways = (
             ("JOIN resource r ON r.pk = i.resource", SQL("i.target = ANY(%s)", (of,))),

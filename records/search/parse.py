@@ -21,6 +21,7 @@ BESIDE = {"_format", "_pretty", "_page"}  # of the answer or the link, not of th
 ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 DEFAULT_COUNT, MOST = 50, 1000
 SUMMARIES = ("true", "text", "data", "count", "false")
+CONTAINED = ("false", "true", "both")
 TOTALS = ("none", "estimate", "accurate")
 
 
@@ -42,6 +43,8 @@ def parse_several(pairs, strict=False, default_count=DEFAULT_COUNT, most=MOST, w
         types = tuple(t for t in types if t in members)
     rest = [pair for pair in pairs if pair not in named]
     arms, warnings, used = _parse(types, rest, strict, default_count, most, within)
+    if len(arms) > 1 and arms[0].contained and arms[0].contained_type == "container":
+        raise InvalidValue("_containedType", "container", "a search of several types shows what is contained itself")
     shown = arms[0] if arms else Query(None, count=default_count)
     return replace(
         shown, type=None, criteria=(), arms=arms, warnings=(*shown.warnings, *warnings), used=(*named, *used)
@@ -296,10 +299,19 @@ def _elements(query, value, most):
     return replace(query, elements=tuple(e.strip() for e in value.split(",") if e.strip()))
 
 
+def _contained(query, value, most):
+    """What stands alone, what is inside others, or both. (search.html#contained)"""
+    if value not in CONTAINED:
+        raise InvalidValue("_contained", value, f"expected one of {', '.join(CONTAINED)}")
+    return replace(query, contained=None if value == "false" else value)
+
+
 RESULTS = {
     "_count": _count,
     "_sort": _sort,
     "_summary": _one_of("_summary", "summary", SUMMARIES),
     "_total": _one_of("_total", "total", TOTALS),
     "_elements": _elements,
+    "_contained": _contained,
+    "_containedType": _one_of("_containedType", "contained_type", ("container", "contained")),
 }

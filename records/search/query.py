@@ -137,6 +137,8 @@ class Query:
     warnings: tuple[Issue, ...] = ()
     used: tuple[tuple[str, str], ...] = ()  # the parameters that have an effect, for the self link
     arms: tuple["Query", ...] = ()
+    contained: str | None = None  # true: what is inside others; both: beside what stands alone
+    contained_type: str = "container"  # which of the two is shown: container | contained
     backward: bool = False  # the page before a row, not after it
     within: Few | None = None  # the records in which everything lies that the actor may find
 

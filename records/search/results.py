@@ -7,10 +7,12 @@ from typing import NamedTuple
 
 from records.database import execute
 from records.definitions.structures import type_name
-from records.errors import BadRequest
+from records.errors import BadRequest, InvalidValue
+from records.formats.json import dump
+from records.formats.json import parse as parse_json
 from records.sql import FALSE
 
-from . import compile
+from . import compile, contained
 from .includes import included
 from .parse import parse
 from .query import Criterion, Few, Ids, Query, Updated, Within
@@ -28,6 +30,7 @@ class Row(NamedTuple):
     updated: datetime
     body: bytes
     patient: int | None  # whose record it is, for the audit
+    within: tuple[str, str] | None = None  # (type, id) of the container of a contained one
 
 
 class Result(NamedTuple):
@@ -76,7 +79,25 @@ def run(query, access, after=None, before=None):
         known = len(rows)
     else:
         known = total(query, access) if query.total else None
-    return Result(rows, following, known, asked, *included(query, rows, access), previous)
+    beside = included(query, rows, access)
+    return Result(_shown(rows, query), following, known, asked, *beside, previous)
+
+
+def _shown(rows, query):
+    """Rows as they are answered: of a contained resource its container, or itself as it stands there."""
+    return [s for row in rows if (s := row if row.pk > 0 else _inside(row, query.contained_type)) is not None]
+
+
+def _inside(row, shown):
+    """None when the container, written just now, has it no longer."""
+    container = parse_json(bytes(row.body))
+    type, id = container["resourceType"], container["id"]
+    if shown == "container":
+        return row._replace(pk=contained.container_of(row.pk), type=type, id=id)
+    inside = container.get("contained", ())[contained.place_of(row.pk) :][:1]
+    if not inside or (inside[0]["resourceType"], inside[0].get("id", "")) != (row.type, row.id):
+        return None
+    return row._replace(body=dump(inside[0]), within=(type, id))
 
 
 MOST_RECORDS, MOST_REASONS = 1000, 4000
@@ -90,7 +111,11 @@ def narrowed(query, access, known=None):
     known = {} if known is None else known
     if query.arms:
         return replace(query, arms=tuple(narrowed(arm, access, known) for arm in query.arms))
-    if query.type is None or any(isinstance(node, Ids) or _of_patient(node) for node in query.criteria):
+    if (
+        query.type is None
+        or query.contained == "true"
+        or any(isinstance(node, Ids) or _of_patient(node) for node in query.criteria)
+    ):
         return query
     holders = access.patients("search", query.type)
     if holders is None:
@@ -122,10 +147,10 @@ def _reachable(query, access):
     """A search of several types without those that the actor may not see, or that have no rows."""
     if query.type is not None:
         return query
-    arms = [arm for arm in query.arms if access.resources("search", arm.type) != FALSE]
+    arms = [arm for arm in query.arms if any(compile.there(each, access) != FALSE for each in compile.arms_of(arm))]
     if len(arms) > FEW:
         present = {type_name(number) for (number,) in execute(PRESENT)}
-        arms = [arm for arm in arms if arm.type in present]
+        arms = [arm for arm in arms if arm.type in present or (arm.contained and contained.holders(arm.type))]
     return replace(query, arms=tuple(arms))
 
 
@@ -162,13 +187,17 @@ def select(type, pairs, access, limit=2):
     query = parse(type, pairs, strict=True)
     if not query.criteria:
         raise BadRequest(f"A conditional interaction on {type} needs criteria that select a resource.")
+    if query.contained:
+        raise InvalidValue("_contained", query.contained, "a conditional interaction is with what stands alone")
     found = execute(*compile.page(narrowed(query, access), access, limit=limit))
     return [Selected(row[0], row[2], row[3]) for row in found]
 
 
 def immediate(query):
     """Does the search use only what is indexed by the write itself? Then it is never behind."""
-    return not query.includes and all(_immediate(node) for arm in query.arms or (query,) for node in arm.criteria)
+    return not (query.includes or query.contained) and all(
+        _immediate(node) for arm in query.arms or (query,) for node in arm.criteria
+    )
 
 
 def _immediate(node):

@@ -14,6 +14,7 @@ from records.resources.models import NO_DATE
 from records.resources.occurred import is_dated
 from records.sql import SQL, all_of
 
+from . import contained
 from .query import Chain, Criterion, Has
 from .types import Any, Match
 
@@ -47,7 +48,10 @@ def seeking(lead, walk, way):
     OFFSET 0: a row is judged when the order has come to it, not before; r is looked up, not joined otherwise.
     """
     most = lead.most
-    few = SQL(f"WITH few AS MATERIALIZED (SELECT * FROM ({lead.rows.text}) b LIMIT {most + 1}) ", lead.rows.params)
+    few = SQL(
+        f"WITH few AS MATERIALIZED (SELECT * FROM ({lead.rows.text}) b WHERE b.resource > 0 LIMIT {most + 1}) ",
+        lead.rows.params,
+    )
     many, by = "(SELECT count(*) FROM few)", f"ORDER BY occurred {way}, resource {way}"
     if lead.dated:
         begun = f"SELECT DISTINCT f.occurred, f.resource FROM few f WHERE {many} <= {most}"
@@ -114,7 +118,14 @@ def _reached(node, dated=False):
                 f"SELECT i.resource{', i.occurred' if dated else ''} FROM ({rows.text}) h"
                 " JOIN resource t ON t.pk = h.resource JOIN reference i ON i.target = t.identity AND i.param = %s"
             )
-            return SQL(text, (*rows.params, param.key))
+            text = SQL(text, (*rows.params, param.key))
+            if any(contained.refers(param, arm) for arm, _ in arms):
+                inside = (
+                    f"SELECT i.resource{', i.occurred' if dated else ''} FROM ({rows.text}) h"
+                    " JOIN reference i ON i.target = h.resource AND i.param = %s"
+                )
+                return _union([text, SQL(inside, text.params)])
+            return text
     return None
 
 

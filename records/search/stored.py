@@ -11,7 +11,7 @@ from django.db import models
 from records.database import Ahead, execute
 from records.definitions.structures import type_name
 
-from . import parameters
+from . import contained, parameters
 
 NAME = "parameters"
 BUILDING, USABLE, FAILED = 0, 1, 2
@@ -44,27 +44,33 @@ class StoredParameter(models.Model):
         indexes = [models.Index(fields=["resource"], name="stored_parameter_resource")]
 
 
-VERSION = "SELECT version FROM registry WHERE name = %s", (NAME,)
+VERSION = f"SELECT (SELECT version FROM registry WHERE name = %s), ({contained.COUNT})", (NAME,)
 
 
 def look():
-    """A look at the version that travels with the next statement; see `known`."""
+    """A look at the version, and at the kinds of contained resources, that travels with the next statement."""
     return Ahead(*VERSION)
 
 
 def known(look):
-    """Does this process work with the version that the look saw?"""
-    return _same(look.rows())
+    """Does this process work with what the look saw?"""
+    return all(_same(*look.rows()[0]))
 
 
 def learn():
-    """Work with the stored parameters as they are now; costs one look at the version when nothing has changed."""
-    if not _same(execute(*VERSION)):
+    """Work with the stored parameters, and the kinds of contained resources, as they are now.
+
+    It costs one look when nothing has changed.
+    """
+    same_parameters, same_kinds = _same(*execute(*VERSION)[0])
+    if not same_parameters:
         _load()
+    if not same_kinds:
+        contained.learn()
 
 
-def _same(rows):
-    return (rows[0][0] if rows else 0) == parameters.version()
+def _same(version, kinds):
+    return (version or 0) == parameters.version(), kinds == contained.count()
 
 
 def moved():

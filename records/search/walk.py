@@ -1,5 +1,6 @@
 """Where a search starts: the index to walk, and what is left to check on the rows met.
 
+_contained                 the contained resources of the type; the planner may start from a criterion
 _id                        the rows of these identities
 the record of a patient    its rows, which are in clinical order; and those it shares
 a token or reference       its index rows, which are in clinical order: (key, occurred, resource)
@@ -14,6 +15,7 @@ from records.definitions.structures import type_number
 from records.fhirpath.times import DAY
 from records.sql import SQL, TRUE, all_of
 
+from . import contained
 from .conditions import WALKED, Place, condition, matched, member
 from .query import Chain, Criterion, Has, Ids, Updated, Within
 from .seek import beginning, seeking
@@ -47,6 +49,8 @@ class Floor(NamedTuple):
 
 def start(query, access, ordered=True):
     """How to find the rows of a query; `ordered`: the order of the answer matters."""
+    if query.contained:
+        return _inside(query, access)
     found = [(node, _match(node, access)) for node in query.criteria]
     if ids := next((node for node, _ in found if isinstance(node, Ids)), None):
         others = [condition(node, query.type, access, Place()) for node, _ in found if node is not ids]
@@ -91,6 +95,22 @@ def _start(walk, between, others, most, fixed=True):
     rows = SQL(f"{walk.text} WHERE {between.text}", walk.params + between.params) if most else None
     source = SQL(f"{walk.text} JOIN resource r ON r.pk = d.resource", walk.params)
     return Start(source, between & others, True, fixed, rows=rows, others=others)
+
+
+def _inside(query, access):
+    """Contained resources; of several in one container that match, when it is what is shown, the first."""
+    place = Place("r", "r.pk", "r.occurred", False, True)
+    wanted = [condition(node, query.type, access, place) for node in query.criteria]
+    if query.contained_type == "container":
+        other = Place("e", "e.pk", "e.occurred", True, True)
+        same = [condition(node, query.type, access, other) for node in query.criteria]
+        same = all_of([SQL("e.container = r.container AND e.pk > r.pk"), contained.of_type(query.type, "e"), *same])
+        wanted.append(SQL(f"NOT EXISTS (SELECT FROM {contained.rows('e')} WHERE {same.text})", same.params))
+    if query.contained_type == "container" and query.contained == "both":  # it is among those that stand alone
+        itself = Place("o_r", "o_r.pk", "o_r.occurred")
+        alone = [condition(node, query.type, access, itself) for node in query.criteria]
+        wanted.append(~all_of([contained.of_type(query.type, "o_r"), *alone]))
+    return Start(SQL(contained.rows("r")), all_of(wanted))
 
 
 def _implied(found):
@@ -183,7 +203,7 @@ def _walk(match, type, floor, way):
 def _branch(match, n):
     """The rows of one key that have none of the keys before it."""
     on = " AND ".join(f"d.{c} = %s" for c in match.columns)
-    text, params = f"SELECT d.occurred, d.resource FROM {match.table} d WHERE {on}", match.keys[n]
+    text, params = f"SELECT d.occurred, d.resource FROM {match.table} d WHERE {on} AND d.resource > 0", match.keys[n]
     for earlier in match.keys[:n]:
         same = " AND ".join(f"e.{c} = %s" for c in match.columns)
         text += (

@@ -173,6 +173,21 @@ def test_what_is_not_claimed_is_not_accepted(api, types):
         assert api.get(f"{name}?shoe=43", prefer="handling=strict").status_code == 400
 
 
+def test_what_no_search_parameter_defines_is_named_and_accepted(api, rest):
+    values = {
+        "_filter": "_id%20eq%20x", "_list": "x", "_has": None, "_type": None, "_count": "1", "_sort": "_id",
+        "_include": "Patient:general-practitioner", "_revinclude": "Observation:patient", "_summary": "true",
+        "_total": "none", "_elements": "id", "_contained": "both", "_containedType": "contained",
+    }  # fmt: skip
+    named = set(rest["documentation"].rstrip(".").partition(" knows ")[2].split(", "))
+    assert named == set(values)
+    for name, value in values.items():
+        assert value is None or api.get(f"Patient?{name}={value}", prefer="handling=strict").status_code == 200, name
+    assert api.get("Patient?_has:Observation:patient:status=final", prefer="handling=strict").status_code == 200
+    assert api.get("?_type=Patient", prefer="handling=strict").status_code == 200
+    assert "_query" not in named and api.get("Patient?_query=x").status_code == 400
+
+
 def test_every_search_parameter_has_its_definition(types):
     official = {d["url"] for d in search_parameter_definitions()}
     claimed = {p["definition"] for each in types.values() for p in each["searchParam"]}

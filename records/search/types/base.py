@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from django.db import models
 
@@ -26,10 +27,12 @@ class Rows:
     """The index rows of one resource: a set for each table, so that nothing is there twice."""
 
     TABLES = ("token", "reference", "date", "string", "uri", "quantity", "composite", "fulltext", "position", "concept")
-    __slots__ = (*TABLES, "resource")
+    __slots__ = (*TABLES, "inside", "kinds", "parts", "resource")
 
-    def __init__(self, resource=None):
+    def __init__(self, resource=None, inside=MappingProxyType({})):
         self.resource = resource
+        self.inside = inside  # what a local reference ("#m1") stands for, by the key of its target
+        self.parts, self.kinds = [], frozenset()  # of what it contains: see indexing.contained
         self.token, self.reference, self.date, self.string = set(), set(), set(), set()
         self.uri, self.quantity, self.composite, self.concept = set(), set(), set(), set()
         self.fulltext, self.position = set(), set()

@@ -15,7 +15,7 @@ from records.sql import SQL
 from .base import TYPES, IndexRow, Match, SearchType, invalid, modifier, search_type, unescape
 from .token import rows_with, uncached
 
-NOWHERE = keys.key("#")  # of a reference to a contained resource, or by identifier only: it is not missing
+NOWHERE = keys.key("#")  # of a reference by identifier only, or to nothing inside: it is not missing
 ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 
 
@@ -79,7 +79,7 @@ class ReferenceType(SearchType):
         def emit(reference, rows):
             text = reference.get("reference")
             if text is None or text.startswith("#"):
-                rows.reference.add((number, NOWHERE))
+                rows.reference.add((number, rows.inside.get(text, NOWHERE)))
             else:
                 for target in targets(text):
                     rows.reference.add((number, target))
@@ -94,7 +94,7 @@ class ReferenceType(SearchType):
         number = param.key
 
         def emit(text, rows):
-            for target in targets(text):
+            for target in (rows.inside[text],) if text in rows.inside else targets(text):
                 rows.reference.add((number, target))
 
         return emit
