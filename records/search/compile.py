@@ -100,13 +100,15 @@ def _sorted_first(query, access, begun, order, after, most):
     joins = [key.join for key in order if key.join]
     from_page = SQL("TRUE") if after is None else _after(order, after)
     rows = (
-        f"SELECT s.pk, {keys} FROM (SELECT d.occurred, d.resource AS pk FROM {begun.rows.text}) s"
+        f"SELECT s.occurred, s.pk AS resource, {keys}"
+        f" FROM (SELECT d.occurred, d.resource AS pk FROM {begun.rows.text}) s"
         f"{''.join(' ' + join.text for join in joins)} WHERE {from_page.text} ORDER BY {by} OFFSET 0"
     )
     where = begun.others & live(query.type, access)
-    shown = ", ".join([COLUMNS, *(f"s.k{n}" for n in range(len(order)))])
+    shown = ", ".join([COLUMNS, *(f"d.k{n}" for n in range(len(order)))])
     return Statement(
-        f"SELECT {shown} FROM ({rows}) s CROSS JOIN LATERAL (SELECT * FROM resource c WHERE c.pk = s.pk OFFSET 0) r"
+        f"SELECT {shown} FROM ({rows}) d"
+        " CROSS JOIN LATERAL (SELECT * FROM resource c WHERE c.pk = d.resource OFFSET 0) r"
         f" WHERE {where.text} ORDER BY {by} LIMIT {most:d}",
         (*begun.rows.params, *sum((join.params for join in joins), ()), *from_page.params, *where.params),
         False,

@@ -109,6 +109,17 @@ def test_rights_come_before_the_match(api):
     assert types.get("Patient/p1/Condition").status_code == 403
 
 
+@pytest.mark.parametrize("order", ["code", "-code,_id", "status", "_id", "date", "-_lastUpdated", "patient"])
+def test_an_order_beside_criteria_whatever_one_may_see(api, order):
+    """Each start of a walk, with criteria left to judge; of everybody's records, and of one."""
+    for asked in ("status=final&patient:missing=false", "status=final,amended&date:missing=false",
+                  "patient=p1&status=final", "status:not=amended&patient=p1,p2"):  # fmt: skip
+        plain = names(api.get(f"Observation?{asked}"))
+        assert names(api.get(f"Observation?{asked}&_sort={order}")) == plain and plain
+        own = Api("patient/*.rs", patient="p1")
+        assert names(own.get(f"Observation?{asked}&_sort={order}")) == names(own.get(f"Observation?{asked}"))
+
+
 def test_included_resources_come_with_their_mode_and_within_the_access(api):
     asked = "Observation?_id=o1&_include=Observation:patient&_include=Observation:performer"
     answer = api.get(asked)
