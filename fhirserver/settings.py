@@ -35,7 +35,10 @@ SETTINGS = {
     "FHIRSERVER_WAITING": ("220", "further requests of each web process that may wait; more are answered 503 at once"),
     "FHIRSERVER_PATIENCE_MS": ("5000", "longest wait of such a request before it is answered 503, in milliseconds"),
     "FHIRSERVER_INDEX_BACKLOG": ("5000", "writes waiting for the indexer above which who writes helps it; 0: nobody"),
-    "FHIRSERVER_CLIENT_RATE": ("0", "requests a second of one client in one web process, entries counted; 0: any"),
+    "FHIRSERVER_CLIENT_RATE": (
+        "0",
+        "requests a second of a client, or of a person at pages, in one web process; 0: any",
+    ),
     "FHIRSERVER_MAX_BODY": (str(50 * 1024 * 1024), "largest request body, in bytes after decompression"),
     "FHIRSERVER_MAX_ENTRIES": ("5000", "most entries of a Bundle"),
     "FHIRSERVER_DEFAULT_COUNT": ("50", "entries of a page without _count"),

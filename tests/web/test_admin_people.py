@@ -5,7 +5,7 @@ from django.contrib.auth import get_user_model
 
 from accessctl.models import AuditRecord
 from accessctl.people import AttendingDoctor, Membership, Person, Proxy
-from accessctl.rights import DossierUserObjectPermission, ResourceUserObjectPermission
+from accessctl.rights import DossierUserObjectPermission, Opening, ResourceUserObjectPermission
 
 from .conftest import Browser
 from .world import Clinic, signed_in, staffed
@@ -87,7 +87,12 @@ def test_membership_of_an_organisation_begins_and_ends(clinic):
     assert row.until is not None
 
 
+REASON = "Overdose, found by the fire brigade"
+
+
 def test_rights_on_a_record_are_told_without_what_it_says(clinic):
+    Opening.objects.create(patient=clinic.key, person=Person.objects.get(user__username="nurse"), mode="bris-de-glace",
+                           purpose="BTG", reason=REASON)  # fmt: skip
     clinic.patient.post(f"Patient/{clinic.a}/$block",
                         {"resourceType": "Parameters", "parameter": [
                             {"name": "practitioner", "valueString": "Practitioner/dr-stranger"}]})  # fmt: skip
@@ -96,6 +101,7 @@ def test_rights_on_a_record_are_told_without_what_it_says(clinic):
         for said in ("attending doctor", "representative", "blocked", "$block", "permits"):
             assert said in page, said
         assert "Haemoglobin" not in page and "Penicillin" not in page
+        assert (REASON in page) == (login == "officer"), "why a record was opened may say what it says"
     assert "no such patient" in text(signed_in("officer").get("/admin/rights/", {"patient": "Patient/none"}))
     assert AuditRecord.objects.filter(interaction="$look-at-rights", patient=clinic.key).count() == 2
 

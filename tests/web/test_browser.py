@@ -117,7 +117,8 @@ class Tab:
 
     def sign_in(self, name):
         self.page.goto(f"{self.base}/account/login/")
-        self.page.keyboard.type(name)  # the first field has the focus
+        self.page.wait_for_function("document.activeElement.name === 'login'")  # the first field has the focus
+        self.page.keyboard.type(name)
         self.page.keyboard.press("Tab")
         self.page.keyboard.type(PASSWORD)
         self.page.keyboard.press("Enter")
@@ -240,10 +241,15 @@ class Keyboard(Mouse):
     """Does the same without: Tab to it, then type or press Enter."""
 
     def at(self, condition):
+        from playwright.sync_api import Error
+
         for _ in range(150):
             self.page.keyboard.press("Tab")
-            if self.page.evaluate(f"(e => {condition})(document.activeElement)"):
-                return
+            try:
+                if self.page.evaluate(f"(e => {condition})(document.activeElement)"):
+                    return
+            except Error:  # what was pressed before leads to another page just now
+                self.page.wait_for_load_state()
         raise AssertionError(f"nothing on the way of the Tab key is so: {condition}")
 
     def type(self, id, text):

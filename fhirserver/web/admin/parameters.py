@@ -49,6 +49,7 @@ def parameters(request):
 def new(request):
     """A SearchParameter of a form; what is wrong with it is said by element."""
     given, wrong = {k: request.POST.get(k, "").strip() for k in (*TEXTS, "base", "target")}, []
+    given["type"] = given["type"] or "string"
     if request.method == "POST":
         try:
             outcome = system.execute(

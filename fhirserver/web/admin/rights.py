@@ -54,11 +54,21 @@ def rights(request):
             key = identity(*named)
             found = {"id": named[1], "people": people(key), "grants": grants(key), "consents": consents(key),
                      "decided": decided(key), "record": record(key)}  # fmt: skip
+            if "data-protection" not in request.roles:
+                silenced(found)
             noted(request, "look-at-rights", touched(named[1]))
         else:
             wrong = _("There is no such patient.")
     return shown(request, "rights", "rights/", asked=asked, wrong=wrong, grants="data-protection" in request.roles,
                  names="identity" in request.roles, found=found)  # fmt: skip
+
+
+def silenced(found):
+    """Why a record was opened in an emergency, and what was asked with a decision, is not for identity."""
+    for each in found["people"]:
+        each["more"] = "" if each["table"] == "opening" else each["more"]
+    for each in found["decided"]:
+        each["query"] = ""
 
 
 def known(type, id):
