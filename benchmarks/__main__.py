@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from . import bundles, compare, lag, pages, report, run, scale
+from . import bundles, compare, lag, pages, report, rights, run, scale
 from .connection import Target
 
 
@@ -29,6 +29,7 @@ def parse(arguments):
     many.add_argument("folder", type=Path)
     many.add_argument("--seed", type=int, default=1)
     scale.command(commands)
+    rights.command(commands)
     lag.command(commands)
     pages.command(commands)
     compare.command(commands)
@@ -64,6 +65,9 @@ def main(arguments=None):
         return scale.main(options)
     if options.command == "compare":
         return compare.main(options)
+    if options.command == "rights":
+        print(json.dumps(rights.measure(options), indent=1))
+        return 0
     if options.command == "lag":
         print(json.dumps(lag.measure(options), indent=1))
         return 0

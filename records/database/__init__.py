@@ -18,10 +18,11 @@ from psycopg import sql
 from .. import errors
 from . import pool
 from .deadline import deadline, extend, left
-from .session import Session, TooLate
+from .session import FIXED, Session, TooLate
 
-__all__ = ["COPY_FROM", "Overtaken", "atomic", "cursor", "deadline", "execute", "extend", "held", "in_transaction",
-           "insert", "insertion", "left", "lock", "on_commit", "queue", "retried", "translated"]  # fmt: skip
+__all__ = ["COPY_FROM", "FIXED", "Overtaken", "atomic", "cursor", "deadline", "execute", "extend", "held",
+           "in_transaction", "insert", "insertion", "left", "lock", "on_commit", "queue", "retried",
+           "translated"]  # fmt: skip
 
 
 class Overtaken(Exception):
@@ -100,7 +101,10 @@ def apart(alias):
 
 
 def execute(text, params=(), prepare=True):
-    """Run one statement; its rows as tuples. `prepare` False: a shape that is not seen again."""
+    """Run one statement; its rows as tuples.
+
+    `prepare` False: a shape that is not seen again; FIXED: there is one way to run it, and finding it takes longer.
+    """
     ahead, _here.ahead = _here.ahead, ()
     with _session() as session:
         *before, result = session.run([*(each.statement for each in ahead), (text, params, prepare)])

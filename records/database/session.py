@@ -10,6 +10,10 @@ from psycopg.pq import ConnStatus, ExecStatus, TransactionStatus
 from .deadline import left
 
 MOST_PREPARED = 256  # statements that a connection keeps; a new one takes the place of the oldest
+FIXED = "fixed"  # prepare: one plan for all values, whatever PostgreSQL would gain by planning for these
+ONE_PLAN, ANY_PLAN = (
+    (f"SELECT set_config('plan_cache_mode', '{mode}', true)", (), True) for mode in ("force_generic_plan", "auto")
+)
 FRESH = 0.2  # seconds after its use that a connection is not looked at again
 BAD = (ExecStatus.FATAL_ERROR, ExecStatus.BAD_RESPONSE, ExecStatus.PIPELINE_ABORTED)
 
@@ -55,8 +59,12 @@ class Session:
             begin, self.begin = self.begin, None
             calls.append(lambda: self.pg.send_query_params(begin, ()))
         for text, params, prepare in statements:
+            if prepare == FIXED:  # until the end of the round trip or of the transaction, else until it is over
+                calls += self._calls(*ONE_PLAN)
             calls += self._calls(text, params, prepare)
             ends.append(len(calls) - 1)
+            if prepare == FIXED:
+                calls += self._calls(*ANY_PLAN)
         try:
             results = self._trip(calls)
         except BaseException:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from records.access import over_types
+from records.database import FIXED
 from records.errors import InvalidValue
 from records.fhirpath.times import MIN
 from records.sql import SQL, all_of, any_of
@@ -33,12 +34,15 @@ class Key:
     join: SQL | None = None
 
 
+LONG = 3000  # characters: what a person may see takes PostgreSQL ten times longer to plan than to find
+
+
 class Statement(NamedTuple):
     """What to execute; `prepare`: its plan does not depend on the values, so that one plan may serve all."""
 
     text: str
     params: tuple
-    prepare: bool
+    prepare: bool | str
 
 
 def page(query, access, after=None, limit=None):
@@ -85,12 +89,12 @@ def _page(query, access, after, most):
     selected = ", ".join([COLUMNS, *(f"{key.text} AS k{n}" for n, key in enumerate(order))])
     by = ", ".join(f"{key.text} {'DESC' if key.descending else 'ASC'}" for key in order)
     joined = sum((j.params for j in joins), ())
-    return Statement(
+    text = (
         f"{first.text}SELECT {selected} FROM {source.text}{''.join(' ' + j.text for j in joins)} WHERE {wanted.text}"
-        f" ORDER BY {by} LIMIT {most:d}",
-        (*first.params, *source.params, *joined, *wanted.params),
-        prepare and not joins,
+        f" ORDER BY {by} LIMIT {most:d}"
     )
+    plan = FIXED if len(text) > LONG else True
+    return Statement(text, (*first.params, *source.params, *joined, *wanted.params), prepare and not joins and plan)
 
 
 def _sorted_first(query, access, begun, order, after, most):

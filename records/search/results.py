@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import NamedTuple
 
-from records.database import execute
+from records.database import FIXED, execute
 from records.definitions.structures import type_name
 from records.errors import BadRequest, InvalidValue
 from records.formats.json import dump
@@ -126,6 +126,7 @@ def narrowed(query, access, known=None):
             f"WITH h AS MATERIALIZED ({text}) SELECT (SELECT count(*) FROM h),"
             f" ARRAY(SELECT DISTINCT patient FROM h WHERE patient IS NOT NULL LIMIT {MOST_RECORDS + 1})",
             holders.params,
+            FIXED,
         )
         few = count <= MOST_REASONS and len(patients) <= MOST_RECORDS
         known[holders] = Few(tuple(sorted(patients)), access.author) if few else None

@@ -77,7 +77,7 @@ def start(query, access, ordered=True):
         return Start(source, all_of([*_between("d.occurred", low, high), *others]), True, not floor, first)
     if reached:
         best = None  # a code is rarely narrower than a chain: the planner knows more
-    elif best or floor:
+    elif best or floor or (way and not found):
         source = _walk(best[1] if best else None, query.type, floor, way)
         others = [
             condition(node, query.type, access, WALKED) for node, _ in found if best is None or node is not best[0]
