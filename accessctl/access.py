@@ -8,6 +8,7 @@ from records.sql import FALSE
 from . import granular, sources
 from .scopes import LETTERS
 from .sources.scopes import covered
+from .wall import asked_by
 
 EVERYTHING = frozenset("cruds")
 INSIDE = {("_contained", "true"), ("_contained", "both")}  # a search of what is in resources of any type
@@ -20,6 +21,7 @@ class ActorAccess:
         self.actor = actor
         self.principal = actor.principal
         self.author = actor.author
+        self.asked_by = asked_by(actor)
         self.organization = None
         self.provenance = None  # X-Provenance of what is being written
         self.beside = []  # Touched: what was written beside what was asked

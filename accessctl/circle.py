@@ -4,7 +4,7 @@ For lists of "my patients", so that no page asks of every patient there is. It i
 through the access as anything else. Who consents to everybody is found by a search, and is in nobody's circle.
 """
 
-from records.database import execute
+from records.database import as_system, execute
 
 from .pieces import dated
 
@@ -21,6 +21,7 @@ PATIENTS = (
 )
 
 
+@as_system()
 def circle(person, most):
     """Ids of the Patients, in no order; None when there are more than so many."""
     rows = execute(

@@ -9,7 +9,7 @@ from datetime import UTC
 
 from records import errors
 from records.access import Everything
-from records.database import execute
+from records.database import as_system, execute
 from records.formats.json import parse
 from records.interactions.interaction import Outcome, Touched
 from records.interactions.selection import matching
@@ -115,6 +115,7 @@ def given(body):
     return found
 
 
+@as_system()
 def identified(asked):
     """(id, key) of the one Patient that the parameters identify, or None."""
     if "identifier" in asked:

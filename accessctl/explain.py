@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from records import errors
-from records.database import atomic, execute
+from records.database import as_system, atomic, execute
 from records.definitions.structures import type_number
 from records.fhirpath.times import interval
 from records.interactions.interaction import Outcome, Touched
@@ -73,6 +73,7 @@ def actor_of(login, scope, purpose=None, at=None):
     return Actor("explain", login, scopes.parse(scope), purpose, None, who)
 
 
+@as_system()
 def explain(actor, type, id, code="read", at=None):
     """(what each source says, the verdict of the query itself); None when there is, or was, no such resource."""
     asked = (code, type, "r", "pk")

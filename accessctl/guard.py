@@ -6,7 +6,7 @@ A44, A46, A49; CSP R1111-49)
 
 from django.dispatch import receiver
 
-from records.database import execute
+from records.database import as_system, execute
 from records.errors import Forbidden
 from records.formats.json import parse
 from records.resources import labels
@@ -37,6 +37,7 @@ def people_wrote(batch, access, **_):
             changes_what_it_may(d, body, bits, author == actor.author, actor)
 
 
+@as_system()
 def previous(written):
     """pk -> (tree, labels, author) of the version before; none for what was deleted."""
     if not written:

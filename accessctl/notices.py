@@ -16,7 +16,7 @@ from datetime import UTC
 from functools import cache
 from typing import NamedTuple
 
-from records.database import atomic, execute
+from records.database import as_system, atomic, execute
 from records.interactions.interaction import Interaction, Outcome, Touched
 
 from .actor import Actor
@@ -137,6 +137,7 @@ def recipients(notice):
     return sorted({address for (address,) in rows if address})
 
 
+@as_system()
 def sent(notice):
     """Mark it, and record in the audit that the patient, or the doctor, was told."""
     from .audit import record

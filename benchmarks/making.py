@@ -15,7 +15,7 @@ import psycopg
 from fhirserver.embedded import Postgres, environment
 from fhirserver.embedded.folder import OWNER, SUPERUSER
 from fhirserver.embedded.reach import connected
-from records.database import atomic, execute, lock
+from records.database import as_system, atomic, execute, lock
 from records.keys import identity, key
 from records.loading.processes import Pool
 
@@ -132,6 +132,7 @@ def forget():
     _known.clear()
 
 
+@as_system()
 def make(start):
     """The people of a unit, in one transaction; how many resources."""
     from records.population import people

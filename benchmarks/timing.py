@@ -11,7 +11,7 @@ from fhirserver.embedded import Postgres, environment
 from fhirserver.embedded.folder import OWNER
 from fhirserver.embedded.reach import connected
 from records.access import Everything
-from records.database import execute, pool
+from records.database import as_system, execute, pool
 from records.definitions.structures import type_number
 from records.formats.json import parse as tree
 from records.search import compile, results
@@ -234,7 +234,7 @@ def measure(folder, say, names=None, chilled=True):
         postgres.start()
 
     try:
-        with connected(environment(folder.path)):
+        with connected(environment(folder.path)), as_system():
             found = known()
             with psycopg.connect(folder.url(OWNER), autocommit=True) as connection:
                 resources = connection.execute("SELECT count(*) FROM resource").fetchone()[0]

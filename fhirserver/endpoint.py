@@ -21,7 +21,7 @@ from accessctl.actor import InvalidToken, Stale
 from accessctl.audit import record, settle
 from accessctl.replay import replayed
 from records import errors
-from records.database import atomic, deadline, drop_ahead, extend, retried, translated
+from records.database import asked_by, atomic, deadline, drop_ahead, extend, retried, translated
 from records.interactions import transaction
 from records.interactions.conditions import etag
 from records.interactions.interaction import Interaction, Outcome, prepared, run, verb
@@ -131,6 +131,12 @@ def committed(interaction, caller, request_id, key):
     if caller is None:
         return run(interaction, None)
     access = access_for(caller.actor)
+    with asked_by(access.asked_by):
+        return within(access, interaction, caller, request_id, key)
+
+
+def within(access, interaction, caller, request_id, key):
+    """What runs here is asked by the actor, for the database too. (docs/explanation/second-wall.md)"""
     access.provenance = interaction.provenance
     access.check(interaction)
     interaction = prepared(interaction)

@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from .database.asking import SYSTEM
 from .definitions.structures import type_number
 from .sql import FALSE, SQL, TRUE, any_of
 
@@ -12,6 +13,7 @@ class Access(Protocol):
     principal: str  # who asks, as one text: page links and idempotency keys are bound to it
     author: int | None  # kept on rows that the actor creates
     organization: int | None
+    asked_by: tuple  # names the actor to the database, whose policies show no more: see database.asking
 
     def check(self, interaction) -> None:
         """Raise Forbidden when a whole interaction or type is refused, whatever the row."""
@@ -38,6 +40,7 @@ class Everything:
     principal = "system"
     author = None
     organization = None
+    asked_by = SYSTEM
 
     def check(self, interaction):
         return None

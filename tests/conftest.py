@@ -69,6 +69,28 @@ def django_db_setup(addresses, django_db_blocker):
         yield
 
 
+@pytest.fixture(autouse=True)
+def asking():
+    """What a test asks the database itself it sees; what it asks the server begins, as any request, as nobody's."""
+    from django.test.client import ClientHandler
+
+    from accessctl.models import AuditRecord
+    from records.database.asking import NOBODY, as_system, asked_by
+    from records.resources.models import Resource
+
+    answer = ClientHandler.__call__
+
+    def as_nobody(self, environ):
+        with asked_by(NOBODY):
+            return answer(self, environ)
+
+    with pytest.MonkeyPatch.context() as patch, as_system():
+        patch.setattr(ClientHandler, "__call__", as_nobody)
+        for model in (AuditRecord, Resource):  # the server never asks for these by Django: tests/attacks/test_wall.py
+            patch.setattr(model, "objects", model.objects.db_manager("owner"))
+        yield
+
+
 TABLES = []  # those that migrations left empty: what a test writes to
 
 

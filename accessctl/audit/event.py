@@ -7,7 +7,7 @@ import base64
 from datetime import timedelta
 from typing import NamedTuple
 
-from records.database import execute
+from records.database import as_system, execute
 from records.definitions.structures import type_name
 from records.formats.json import parse
 from records.keys import identity
@@ -91,6 +91,7 @@ def people(logins):
     return {row[0]: Agent(*row) for row in rows}
 
 
+@as_system()
 def organizations(pairs):
     """(login, seq) -> (reference, name) of the Organization for which the person acted, of (login, at, seq)."""
     pairs = [each for each in pairs if each[0]]
@@ -110,6 +111,7 @@ def organizations(pairs):
     return {(login, seq): (party, named.get(identity(*party.split("/")))) for login, seq, party in rows}
 
 
+@as_system()
 def patients(keys):
     """key -> id of each Patient."""
     keys = sorted({key for key in keys if key is not None})

@@ -12,7 +12,7 @@ from xml.sax.saxutils import escape
 from zoneinfo import ZoneInfo
 
 from records import errors
-from records.database import execute
+from records.database import as_system, execute
 from records.definitions.structures import type_number
 from records.interactions import paging
 from records.interactions.interaction import Touched
@@ -61,7 +61,8 @@ def of_type(interaction, access):
     if actor is None or actor.person is None or actor.person.kind != "patient":
         raise errors.BadRequest("Name a patient, as Patient/[id]/$access-history.")
     mine = own(actor.person, with_proxies=actor.person.patient is None)
-    rows = execute(f"SELECT r.id FROM resource r WHERE r.identity = ANY({mine.text}) LIMIT 2", mine.params)
+    with as_system():
+        rows = execute(f"SELECT r.id FROM resource r WHERE r.identity = ANY({mine.text}) LIMIT 2", mine.params)
     if len(rows) != 1:
         raise errors.BadRequest("Name the patient, as Patient/[id]/$access-history.")
     return history(interaction, access, rows[0][0])
@@ -93,12 +94,13 @@ def history(interaction, access, id):
 def reached(access, id, key):
     """Is it a patient, whose audit the caller may read?"""
     may = readable(access, "search-type")
-    return execute(
-        f"SELECT EXISTS (SELECT FROM (SELECT %s::bigint AS patient) a WHERE ({may.text}))"
-        " AND EXISTS (SELECT FROM resource r WHERE r.identity = %s AND r.type = %s AND r.id = %s)",
-        (key, *may.params, key, type_number("Patient"), id),
-        prepare=False,
-    )[0][0]
+    with as_system():
+        return execute(
+            f"SELECT EXISTS (SELECT FROM (SELECT %s::bigint AS patient) a WHERE ({may.text}))"
+            " AND EXISTS (SELECT FROM resource r WHERE r.identity = %s AND r.type = %s AND r.id = %s)",
+            (key, *may.params, key, type_number("Patient"), id),
+            prepare=False,
+        )[0][0]
 
 
 def wanted(interaction, access, key):

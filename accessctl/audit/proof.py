@@ -4,7 +4,7 @@ from functools import lru_cache
 
 import msgspec
 
-from records.database import atomic, execute
+from records.database import as_system, atomic, execute
 
 from . import checkpoint, encoding, merkle
 from .encoding import SELECTED, Record
@@ -30,6 +30,7 @@ class Wrong(Exception):
     """The proof proves nothing; the sentence says why."""
 
 
+@as_system()
 def proof(seq):
     """The Proof of a record under the newest checkpoint."""
     with atomic(snapshot=True):

@@ -11,7 +11,7 @@ record all of whose resources are hidden from them is hidden. (CSP R1111-33: the
 from dataclasses import replace
 
 from records.access import over_types
-from records.database import execute
+from records.database import asked_by, execute
 from records.definitions.structures import is_resource_type, type_name
 from records.keys import identity
 from records.resources.references import local
@@ -97,8 +97,9 @@ def seen(access, references):
         return {}
     visible = over_types(access, "read", sorted(by_type))
     keys = [identity(*reference.split("/")[:2]) for found in by_type.values() for reference in found]
-    rows = execute(
-        f"SELECT r.type, r.id, r.labels FROM resource r WHERE r.identity = ANY(%s) AND ({visible.text})",
-        (keys, *visible.params),
-    )
+    with asked_by(access.asked_by):
+        rows = execute(
+            f"SELECT r.type, r.id, r.labels FROM resource r WHERE r.identity = ANY(%s) AND ({visible.text})",
+            (keys, *visible.params),
+        )
     return {f"{type_name(type)}/{id}": labels for type, id, labels in rows}

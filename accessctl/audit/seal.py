@@ -9,7 +9,7 @@ nobody give one twice.
 import logging
 from datetime import UTC, datetime
 
-from records.database import atomic, execute, held, insert
+from records.database import as_system, atomic, execute, held, insert
 from records.keys import key
 
 from ..notices import first_accesses
@@ -50,6 +50,7 @@ class Tampered(Exception):
     """What the database says of the tree is not what was signed: nothing more is signed on top of it."""
 
 
+@as_system()
 def seal():
     """Seal what is new; how many records, or None when another process is at it."""
     with held(LOCK) as free:
@@ -140,6 +141,7 @@ def publish():
         last = found[-1]
 
 
+@as_system()
 def head_age():
     """Seconds since the oldest record was written that has no leaf yet; 0 when all is sealed."""
     return float(execute(HEAD)[0][0])

@@ -4,7 +4,7 @@ Django keeps the schema, the migrations, the settings and the pages; every row o
 BEGIN travels with the first statement of a transaction, and statements whose result nobody waits for (`queue`) travel
 with COMMIT. Connections are lent for as long as a transaction lasts, so that few serve many threads.
 
-Reading order: deadline, session (one connection), pool (several), this file.
+Reading order: deadline, session (one connection), pool (several), asking (for whom), this file.
 """
 
 import logging
@@ -17,11 +17,12 @@ from psycopg import sql
 
 from .. import errors
 from . import pool
+from .asking import NOBODY, as_system, asked_by, who
 from .deadline import deadline, extend, left
 from .session import FIXED, Session, TooLate
 
-__all__ = ["COPY_FROM", "FIXED", "Overtaken", "atomic", "cursor", "deadline", "execute", "extend", "held",
-           "in_transaction", "insert", "insertion", "left", "lock", "on_commit", "queue", "retried",
+__all__ = ["COPY_FROM", "FIXED", "Overtaken", "as_system", "asked_by", "atomic", "cursor", "deadline", "execute",
+           "extend", "held", "in_transaction", "insert", "insertion", "left", "lock", "on_commit", "queue", "retried",
            "translated"]  # fmt: skip
 
 
@@ -30,6 +31,7 @@ class Overtaken(Exception):
 
 
 log = logging.getLogger("records.database")
+WALLED = frozenset(("resource", "version", "compartment", "audit"))  # under row-level security
 COPY_FROM = 16  # rows; below it one INSERT is cheaper than the three messages of COPY
 TRIES = 5
 RETRIED = (psycopg.errors.SerializationFailure, psycopg.errors.DeadlockDetected, psycopg.errors.UniqueViolation,
@@ -63,16 +65,17 @@ def _session():
 class Ahead:
     """A statement that travels with the next one of this thread, or alone when its rows are asked for before."""
 
-    __slots__ = ("_found", "statement")
+    __slots__ = ("_found", "statement", "who")
 
     def __init__(self, text, params=()):
-        self.statement, self._found = (text, params, True), None
+        self.statement, self.who, self._found = (text, params, True), who(), None
         _here.ahead = (*_here.ahead, self)
 
     def rows(self):
         if self._found is None:
             _here.ahead = tuple(each for each in _here.ahead if each is not self)
-            self._found = execute(*self.statement)
+            with asked_by(self.who):
+                self._found = execute(*self.statement)
         return self._found
 
 
@@ -107,10 +110,27 @@ def execute(text, params=(), prepare=True):
     """
     ahead, _here.ahead = _here.ahead, ()
     with _session() as session:
-        *before, result = session.run([*(each.statement for each in ahead), (text, params, prepare)])
+        *before, result = _told(session, [*((a.who, a.statement) for a in ahead), (who(), (text, params, prepare))])
         for each, found in zip(ahead, before, strict=True):
             each._found = session.rows(found)
         return session.rows(result)
+
+
+def _told(session, asked):
+    """The result of each statement, of (who asks, statement), in one round trip: the database is told who where it
+    does not know. What it is told ends with the transaction, which outside of one is this round trip.
+    """
+    if _here.session is None:
+        session.told = NOBODY
+    sent, places = [], []
+    for asking, statement in asked:
+        if asking != session.told:
+            sent.append(asking)
+            session.told = asking
+        places.append(len(sent))
+        sent.append(statement)
+    results = session.run(sent)
+    return [results[n] for n in places]
 
 
 def queue(text, params=()):
@@ -118,7 +138,7 @@ def queue(text, params=()):
     if _here.session is None:
         execute(text, params)
     else:
-        _here.session.queued.append((text, params, True))
+        _here.session.queued.append((who(), (text, params, True)))
 
 
 def on_commit(callback):
@@ -153,7 +173,7 @@ def atomic(snapshot=False):
             yield
         return
     with _lent() as session:
-        session.begin, session.queued = BEGIN[snapshot], []
+        session.begin, session.queued, session.told = BEGIN[snapshot], [], NOBODY
         _here.session, _here.after = session, []
         try:
             yield
@@ -175,7 +195,7 @@ def atomic(snapshot=False):
 def _committed(session):
     """The result of COMMIT; Busy when a statement that nobody waited for failed for a reason of the database's own."""
     try:
-        return session.run([*session.queued, ("COMMIT", (), False)])[-1]
+        return _told(session, [*session.queued, (session.told, ("COMMIT", (), False))])[-1]
     except psycopg.Error as error:
         if isinstance(error, RETRIED) or isinstance(translated(error), errors.FHIRError) or not session.queued:
             raise
@@ -196,6 +216,7 @@ def _savepoint():
     except BaseException:
         _here.after, session.queued = after, queued
         session.run([(f"ROLLBACK TO SAVEPOINT {name}", (), False)])
+        session.told = None  # who was named at the savepoint is so again: whoever it was
         raise
     finally:
         _here.depth -= 1
@@ -238,11 +259,21 @@ def translated(error):
 
 
 def insert(table, columns, types, rows):
-    """Insert rows (tuples in the order of columns; PostgreSQL type names) by COPY, or by INSERT when few."""
+    """Insert rows (tuples in the order of columns; PostgreSQL type names) by COPY, or by INSERT when few.
+
+    COPY does not go past a policy: into tables that have one, rows go as an array for each column.
+    """
     if not rows:
         return
     if len(rows) < COPY_FROM:
         execute(*insertion(table, columns, types, rows))
+        return
+    if table in WALLED:
+        names, arrays = ", ".join(f'"{c}"' for c in columns), ", ".join(f"%s::{t}[]" for t in types)
+        execute(
+            f"INSERT INTO {table} ({names}) SELECT * FROM unnest({arrays})",
+            tuple(list(column) for column in zip(*rows, strict=True)),
+        )
         return
     names = sql.SQL(", ").join(map(sql.Identifier, columns))
     into = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(sql.Identifier(table), names)

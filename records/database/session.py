@@ -27,7 +27,8 @@ class Session:
         self.names = {}  # (text, types) -> name of the prepared statement
         self.made = 0
         self.begin = None  # the BEGIN that waits
-        self.queued = []  # (text, params, prepare) that wait
+        self.queued = []  # (who asks, (text, params, prepare)) that wait
+        self.told = None  # whom the transaction was last told to ask for; see asking
         self.since = monotonic()
         self.readable = poll()
         self.readable.register(self.pg.socket, POLLIN)

@@ -8,7 +8,7 @@ is no difference.
 from collections import Counter
 from dataclasses import dataclass, field
 
-from records.database import apart, atomic, execute
+from records.database import apart, as_system, atomic, execute
 from records.definitions.structures import RESOURCE_TYPES, type_name, type_number
 from records.search import parameters, stored
 from records.search.contained import container_of
@@ -33,6 +33,7 @@ class Report:
     resources: set = field(default_factory=set)  # pks that differ
 
 
+@as_system()
 def check(types=None, repair=False, owner="owner", told=lambda report: None):
     """Compare all resources, or those of some types, with their index rows; a Report.
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import psycopg
 
-from records.database import atomic, cursor, execute, insert, lock
+from records.database import as_system, atomic, cursor, execute, insert, lock
 from records.definitions.structures import type_name, type_number
 from records.errors import FHIRError
 from records.formats.json import parse
@@ -38,6 +38,7 @@ class Indexed(NamedTuple):
     resource: dict | bytes | None
 
 
+@as_system()
 def index_pending(limit=500, types=None, patient=None):
     """Index up to `limit` pending writes, perhaps only of some types or one patient; how many were settled."""
     with atomic():

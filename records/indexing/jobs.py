@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from records import errors
-from records.database import atomic, execute, retried
+from records.database import as_system, atomic, execute, retried
 from records.definitions.structures import type_name
 from records.keys import key
 from records.search import stored
@@ -94,6 +94,7 @@ def cancel(id):
         return True
 
 
+@as_system()
 def advance():
     """Do a slice of the oldest job; False when there is nothing to do, or nothing that can be done now."""
     if not unfinished() or backlog(most=BUSY) >= BUSY:
@@ -224,6 +225,7 @@ def _give_up(job):
                 (job.parameters["types"],))  # fmt: skip
 
 
+@as_system()
 def renew(pks, keys=None):
     """Make the index rows of these resources anew, or those of some parameters; {pk: reason} of those that fail.
 

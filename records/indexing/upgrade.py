@@ -1,6 +1,6 @@
 """After an upgrade: rows that older code has made are made anew, in the background, while the server works."""
 
-from records.database import atomic, execute
+from records.database import as_system, atomic, execute
 
 from . import jobs
 
@@ -8,6 +8,7 @@ NAME = "extraction"
 EXTRACTION = 2  # raised by whoever changes what rows a resource has; docs/how-to/upgrade.md
 
 
+@as_system()
 def renew():
     """Ask for a reindex when the index was made by other code; the id of the job, or None."""
     with atomic():

@@ -137,8 +137,7 @@ def when(interaction):
         else:
             yield SQL("v.updated <= %s", (stamp(high),))
             yield SQL(
-                "NOT EXISTS (SELECT FROM version n WHERE n.resource = v.resource AND n.version = v.version + 1"
-                " AND n.updated <= %s)",
+                "coalesce(superseded(v.resource, v.version) > %s, TRUE)",  # also by one that is hidden
                 (stamp(low),),
             )
 

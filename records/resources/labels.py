@@ -3,7 +3,7 @@
 What is made of other resources is labelled as high as they are: the high-water mark over `PARTS`.
 """
 
-from ..database import execute
+from ..database import as_system, execute
 from ..keys import identity
 from .references import local
 
@@ -138,6 +138,7 @@ def own_bits(resource, type):
     return total
 
 
+@as_system()
 def stored(parts):
     """(type, id) -> labels of rows, whoever writes: a label is told to nobody by being copied upwards."""
     if not parts:

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import NamedTuple
 
-from ..database import execute, insert
+from ..database import Ahead, as_system, execute, insert
 from ..definitions.structures import type_number
 from ..formats.json import dump
 from ..keys import identity
@@ -90,8 +90,9 @@ def new_id():
 def lock(references, access, code, wait=True):
     """Current rows of (type, id) pairs, locked against other writers until the transaction ends.
 
-    Locks are taken in one order for everybody. Rows that the access hides come with `visible` false; a caller
-    answers for them exactly as for an absent row. Without `wait` a row that another has is an error: see `hold`.
+    Locks are taken in one order for everybody. Rows that the access hides come with `visible` false, and so do those
+    that the database does not show to who asks; a caller answers for them exactly as for an absent row. Without `wait`
+    a row that another has is an error: see `hold`.
     """
     found = {}
     by_type = {}
@@ -105,18 +106,21 @@ def lock(references, access, code, wait=True):
     if any(p != TRUE for p in predicates.values()):
         arms = " ".join(f"WHEN {type_number(type)} THEN ({p.text})" for type, p in predicates.items())
         case, params = f"CASE r.type {arms} ELSE FALSE END", sum((p.params for p in predicates.values()), ())
-    rows = execute(
-        "SELECT r.pk, r.type, r.id, r.version, r.updated, r.deleted, r.body, r.patient, r.shared, r.occurred, r.labels,"
-        f" r.category, r.author, r.organization, coalesce({case}, FALSE) FROM resource r"
-        f" WHERE r.identity = ANY(%s) ORDER BY r.identity FOR NO KEY UPDATE OF r{'' if wait else ' NOWAIT'}",
-        (*params, wanted),
-    )
+    with as_system():
+        locked = Ahead(
+            "SELECT r.pk, r.type, r.id, r.version, r.updated, r.deleted, r.body, r.patient, r.shared, r.occurred,"
+            f" r.labels, r.category, r.author, r.organization, coalesce({case}, FALSE) FROM resource r"
+            f" WHERE r.identity = ANY(%s) ORDER BY r.identity FOR NO KEY UPDATE OF r{'' if wait else ' NOWAIT'}",
+            (*params, wanted),
+        )
+    shown = {pk for (pk,) in execute("SELECT r.pk FROM resource r WHERE r.identity = ANY(%s)", (wanted,))}
     numbers = {type_number(type): type for type in by_type}
-    for row in map(Row._make, rows):
-        found[numbers[row.type], row.id] = row
+    for row in map(Row._make, locked.rows()):
+        found[numbers[row.type], row.id] = row if row.pk in shown else row._replace(visible=False)
     return found
 
 
+@as_system()
 def hold(references):
     """Lock the current rows of (type, id) pairs, in the order in which everybody does. (fault F12)
 
@@ -188,6 +192,7 @@ class Rows:
     attached: list = field(default_factory=list)
     pending: list = field(default_factory=list)
 
+    @as_system()
     def insert(self):
         insert("resource", RESOURCE_COLUMNS, RESOURCE_TYPES, self.new)
         update(self.changed)

@@ -11,6 +11,7 @@ from accessctl.rights import DossierUserObjectPermission, ResourceGroupObjectPer
 from records.database import execute
 from records.definitions.structures import type_number
 from records.keys import identity
+from records.resources.models import Resource
 from records.search import compile, results
 from records.search.parse import parse
 from tests.accessctl.people import api, consent, observation
@@ -46,7 +47,7 @@ def rows(world):
         (identity("Patient", world.b), type_number("Observation")),
     )
     ResourceGroupObjectPermission.objects.create(
-        permission=Permission.objects.get(codename="view_resource"), group=group, content_object_id=pk
+        permission=Permission.objects.get(codename="view_resource"), group=group, content_object=Resource(number=pk)
     )
     return world
 

@@ -8,6 +8,7 @@ from guardian.shortcuts import assign_perm
 
 from accessctl.labels import CONFIDENTIALITY, SENSITIVITY, VISIBILITY
 from accessctl.people import AttendingDoctor, Block, Dossier, Membership, Person, Proxy
+from records.database import execute
 from records.resources.models import Resource
 
 from .people import SCOPE, api, provision
@@ -53,7 +54,10 @@ def test_case(world, case):
         Dossier.objects.create(patient=world.key, closed="2026-01-01T00:00:00Z")
     if "grant" in case:
         permission, login = case["grant"]
-        of = Dossier.objects.create(patient=world.key) if "dossier" in permission else Resource.objects.get(id=row)
+        if "dossier" in permission:
+            of = Dossier.objects.create(patient=world.key)
+        else:
+            of = Resource(number=execute("SELECT pk FROM resource WHERE id = %s", (row,))[0][0])
         assign_perm(permission, user(login).user, of)
     for login, sees in case["reads"].items():
         who = getattr(world, login)

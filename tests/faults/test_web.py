@@ -93,6 +93,7 @@ def test_F11_a_session_that_sleeps_in_its_transaction_is_ended_and_delays_nobody
         pytest.raises(psycopg.errors.IdleInTransactionSessionTimeout),
         psycopg.connect(url, options=f"-c {TIMEOUT}=4000") as asleep,
     ):
+        asleep.execute("SELECT set_config('access.kind', 'system', TRUE)")
         asleep.execute("SELECT FROM resource WHERE id = %s FOR UPDATE", [id])
         writer = in_thread(lambda: server.client().put(f"/Patient/{id}", marked("Patient", mark, id=id, active=True)))
         server.wait_for("transactionid")

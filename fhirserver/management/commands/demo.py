@@ -17,6 +17,7 @@ from fhirserver.embedded.reach import add_data_argument, reach
 from fhirserver.system import execute
 from records import search
 from records.access import Everything
+from records.database import as_system
 from records.errors import FHIRError
 from records.interactions.interaction import Conditions, Interaction
 from records.keys import identity
@@ -148,9 +149,10 @@ def person(login, kind, **named):
 def found(resource):
     """The id under which one of the population was written."""
     each = resource["identifier"][0]
-    matches = search.select(
-        resource["resourceType"], [("identifier", f"{each['system']}|{each['value']}")], Everything(), 1
-    )
+    with as_system():
+        matches = search.select(
+            resource["resourceType"], [("identifier", f"{each['system']}|{each['value']}")], Everything(), 1
+        )
     return matches[0].id
 
 

@@ -13,6 +13,7 @@ from django.core.management.base import BaseCommand, CommandError
 from accessctl.audit import checkpoint, encoding, proof, source, verify
 from fhirserver.embedded.folder import FolderError
 from fhirserver.embedded.reach import add_data_argument, reach
+from records.database import as_system
 
 MOST_SHOWN = 20
 
@@ -34,7 +35,7 @@ class Command(BaseCommand):
 
     def handle(self, *, offline, data, **options):
         try:
-            with nullcontext() if offline else reach(data, holder="verify_audit"):
+            with nullcontext() if offline else reach(data, holder="verify_audit"), as_system():
                 if offline:
                     self.offline(offline, options["key"])
                 elif options["public_key"]:

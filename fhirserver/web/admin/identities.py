@@ -15,7 +15,7 @@ from django.views.decorators.http import require_POST
 from accessctl.people import KINDS, Person
 from accessctl.pieces import dated
 from records import errors
-from records.database import atomic, execute
+from records.database import as_system, atomic, execute
 from records.definitions.structures import type_number
 from records.interactions.interaction import Touched
 from records.keys import identity
@@ -96,6 +96,7 @@ def described(person, given):
         raise Wrong(_("Another login is this person already.")) from error
 
 
+@as_system()
 def exists(type, id):
     """Is there a resource? Identity knows who is who, and reads no record for it."""
     return bool(execute("SELECT FROM resource WHERE identity = %s AND type = %s AND NOT deleted",

@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST
 
 from records import errors
-from records.database import execute
+from records.database import as_system, execute
 from records.definitions.structures import type_name
 from records.indexing import jobs
 from records.interactions.interaction import Interaction
@@ -30,6 +30,7 @@ MOST = 500
 
 
 @staff("operations")
+@as_system()
 def parameters(request):
     """Those in use, and how far their rows are."""
     rows = execute(

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_POST
 
 from accessctl.decisions import DOSSIER
 from accessctl.pieces import dated
-from records.database import atomic, execute
+from records.database import as_system, atomic, execute
 from records.definitions.structures import type_name
 from records.interactions.interaction import Touched
 from records.keys import identity
@@ -71,6 +71,7 @@ def silenced(found):
         each["query"] = ""
 
 
+@as_system()
 def known(type, id):
     return bool(execute("SELECT FROM resource WHERE identity = %s", (identity(type, id),)))
 
@@ -104,6 +105,7 @@ def people(key):
     ]  # fmt: skip
 
 
+@as_system()
 def grants(key):
     """Rows of django-guardian, since when as the trigger kept it."""
     parts = []
@@ -127,6 +129,7 @@ def grants(key):
     ]  # fmt: skip
 
 
+@as_system()
 def consents(key):
     """What Consents were compiled to: not their text."""
     rows = execute(
@@ -139,6 +142,7 @@ def consents(key):
     return [dict(zip(names, row, strict=True)) for row in rows]
 
 
+@as_system()
 def decided(key):
     """Who decided what, by the audit."""
     rows = execute(
@@ -147,6 +151,12 @@ def decided(key):
         (key, [f"${name}"[:20] for name in DECIDED], MOST),
     )
     return [dict(zip(("at", "who", "what", "query", "done"), row, strict=True)) for row in rows]
+
+
+@as_system()
+def in_record(named, key):
+    """The row of a resource, if it is in this record."""
+    return execute("SELECT pk FROM resource WHERE identity = %s AND patient = %s", (identity(*named), key))
 
 
 def login_of(request):
@@ -180,7 +190,7 @@ def grant(request, id):
         return back(request, id, False, _("There is no such person or resource."))
     with atomic():
         if about:
-            rows = execute("SELECT pk FROM resource WHERE identity = %s AND patient = %s", (identity(*named), key))
+            rows = in_record(named, key)
         else:
             execute(
                 "INSERT INTO dossier (patient, opposes_emergency, opposes_regulation, policy_version)"
@@ -206,7 +216,7 @@ def end_grant(request, id):
         raise Http404
     object = "content_object_id = %s" if table.startswith("dossier") else (
         "content_object_id IN (SELECT pk FROM resource WHERE patient = %s)")  # fmt: skip
-    with atomic():
+    with as_system(), atomic():
         done = execute(f"DELETE FROM {table} WHERE id = %s AND {object} RETURNING id",
                        (int(row), identity("Patient", id)))  # fmt: skip
         noted(request, "end-grant", touched(id), row=f"{table}/{row}")

@@ -5,7 +5,7 @@ from django.utils.translation import gettext as _
 from accessctl.explain import actor_of, moment
 from accessctl.explain import explain as why
 from records import errors
-from records.database import execute
+from records.database import as_system, execute
 from records.interactions.interaction import Touched
 from records.keys import identity
 from records.resources.references import local
@@ -28,7 +28,8 @@ def who_sees(request):
             found, wrong = None, str(error)
         if found:
             said, whole = found
-            key = execute("SELECT patient FROM resource WHERE identity = %s", (identity(*named),))[0][0]
+            with as_system():
+                key = execute("SELECT patient FROM resource WHERE identity = %s", (identity(*named),))[0][0]
             noted(request, "explain-access", [Touched(*named, None, key)], actor=given["login"], at=given["at"])
         else:
             wrong = wrong or _("There is, or was, no such person or resource.")

@@ -4,7 +4,7 @@ from django.http import HttpResponseRedirect
 from django.shortcuts import render
 
 from accessctl.pieces import own
-from records.database import execute
+from records.database import as_system, execute
 
 from .. import record
 from ..ask import space
@@ -22,6 +22,7 @@ def shown(request, template, id, **more):
     })  # fmt: skip
 
 
+@as_system()
 def mine(person):
     """The own record and those of whom the person represents, by id."""
     held = own(person)
