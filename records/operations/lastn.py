@@ -71,23 +71,25 @@ def most_of(interaction):
 
 
 def matching(query, access):
-    """(pk, occurred, code) of the patient's observations that match, newest first."""
+    """(pk, occurred, code as text) of the patient's observations that match, newest first."""
     found = compile.page(narrowed(replace(query, sort=(), count=MOST, contained=None), access), access)
     rows = execute(
-        "SELECT f.pk, r.occurred, (convert_from(r.body, 'UTF8')::jsonb -> 'code')::text"
+        "SELECT f.pk, r.occurred, (convert_from(r.body, 'UTF8')::json -> 'code')::text"
         f" FROM ({found.text}) f(pk), LATERAL (SELECT occurred, body FROM resource WHERE pk = f.pk OFFSET 0) r"
         " ORDER BY r.occurred DESC, f.pk DESC",  # OFFSET 0: by its key; who expects one row would look through all
         found.params,
         prepare=False,
     )
-    return [(pk, occurred, tree((code or "{}").encode())) for pk, occurred, code in rows]
+    return [(pk, occurred, code or "{}") for pk, occurred, code in rows]
 
 
 def newest(rows, most):
     """pks of the newest `most` of each group, with those of the same moment as the last of them."""
-    groups = group([names(code) for _, _, code in rows])
+    codes = list(dict.fromkeys(code for _, _, code in rows))  # a few, however many observations have them
+    groups = dict(zip(codes, group([names(tree(code.encode())) for code in codes]), strict=True))
     taken, last, chosen = {}, {}, []
-    for (pk, occurred, _), name in zip(rows, groups, strict=True):
+    for pk, occurred, code in rows:
+        name = groups[code]
         if taken.get(name, 0) >= most and occurred != last[name]:
             continue
         taken[name], last[name] = taken.get(name, 0) + 1, occurred
