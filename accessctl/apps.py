@@ -18,6 +18,7 @@ class AccessConfig(AppConfig):
             identities,
             labelling,
             labels,
+            majority,
             matrix,
             provenance,
             sources,

@@ -1,9 +1,9 @@
 """Consent -> rules, in the transaction that writes it; what cannot be enforced is refused by name. (IHE PCF)
 
 Basic and intermediate: a provision, exceptions one level deep, grantees, purposes, periods, dates of the data, single
-resources, authorship; and labels. An ignored denial would be a breach, so nothing of an active privacy Consent is
-ignored: one that cannot be enforced whole is refused, or, without FHIRSERVER_STRICT_CONSENT, denies everybody. A
-Consent of another scope, or not active, is kept and has no effect.
+resources, what is related to an encounter, authorship; and labels. An ignored denial would be a breach, so nothing of
+an active privacy Consent is ignored: one that cannot be enforced whole is refused, or, without
+FHIRSERVER_STRICT_CONSENT, denies everybody. A Consent of another scope, or not active, is kept and has no effect.
 """
 
 from collections.abc import Iterable
@@ -56,12 +56,13 @@ KNOWN = frozenset(
 IN_PROVISION = frozenset(
     ["id", "type", "period", "actor", "securityLabel", "purpose", "dataPeriod", "data", "provision"]
 )
-EVERYBODY, EVERYTHING = 0, (None, None)
+EVERYBODY, EVERYTHING, ALL_DATA = 0, (None, None), (None, None, None)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 COLUMNS = ("consent", "patient", "depth", "permit", "grantee", "among", "purposes", "since", "until", "data_since",
-           "data_until", "cover", "labelled", "instance", "authored")  # fmt: skip
+           "data_until", "cover", "labelled", "instance", "authored", "related")  # fmt: skip
 TYPES = ("int8", "int8", "int2", "bool", "int8", "int8", "varchar[]", "timestamptz", "timestamptz", "int8", "int8",
-         "int8", "int8", "int8", "int8")  # fmt: skip
+         "int8", "int8", "int8", "int8", "varchar")  # fmt: skip
+RELATING = ("Encounter", "CarePlan", "EpisodeOfCare")  # what other data can be related to (IHE PCF)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ class Provision:
     period: tuple = EVERYTHING  # microseconds
     dates: tuple = EVERYTHING
     labels: tuple | None = None  # (cover, labelled) of a permit, (0, labelled) of a deny
-    data: tuple | None = None  # of (instance, authored)
+    data: tuple | None = None  # of (instance, authored, related)
     nested: tuple = field(default=())
 
 
@@ -239,16 +240,24 @@ def data(given, place, fault):
         where = f"{place}.data[{n}]"
         unknown(each, frozenset(("id", "meaning", "reference")), where, fault)
         named = literal(each.get("reference"))
-        if each.get("meaning") not in ("instance", "authoredby"):
-            fault(f"{where}.meaning", f"{each.get('meaning')!r} is not enforced here; instance and authoredby are.")
+        if each.get("meaning") not in ("instance", "authoredby", "related"):
+            fault(
+                f"{where}.meaning",
+                f"{each.get('meaning')!r} is not enforced here; instance, related and authoredby are.",
+            )
         elif named is None:
             fault(f"{where}.reference", "The data are named as Type/[id].")
         elif each["meaning"] == "instance":
-            found.append((identity(*named), None))
+            found.append((identity(*named), None, None))
+        elif each["meaning"] == "related":
+            if named[0] not in RELATING:
+                fault(f"{where}.reference", f"Data are related to Type/[id]; the type is one of {', '.join(RELATING)}.")
+            else:
+                found.append((identity(*named), None, "/".join(named)))
         elif named[0] != "Practitioner":
             fault(f"{where}.reference", "The author of data is named as Practitioner/[id].")
         else:
-            found.append((None, identity(*named)))
+            found.append((None, identity(*named), None))
     return tuple(found) or None
 
 
@@ -317,10 +326,10 @@ def both(one, other):
 
 def each_rule(p, depth, among):
     cover, labelled = p.labels or (0, 0)
-    for grantee, around, (instance, authored) in product(p.grantees or (EVERYBODY,), among, p.data or (EVERYTHING,)):
+    for grantee, around, of in product(p.grantees or (EVERYBODY,), among, p.data or (ALL_DATA,)):
         yield (
             depth, p.permit, grantee, around, list(p.purposes) if p.purposes else None, moment(p.period[0]),
-            moment(p.period[1], after=1), *p.dates, cover, labelled, instance, authored,
+            moment(p.period[1], after=1), *p.dates, cover, labelled, *of,
         )  # fmt: skip
 
 

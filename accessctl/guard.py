@@ -14,7 +14,7 @@ from records.resources.compartments import patients_of
 from records.signals import resources_written
 
 from .labelling import MARK, sensitive
-from .labels import BY_PATIENT, CLOSED, FROM_PATIENT, FROM_REPRESENTATIVES
+from .labels import BY_PATIENT, FROM_PATIENT, FROM_REPRESENTATIVES
 from .pieces import own
 
 FROM_PEOPLE = FROM_PATIENT | FROM_REPRESENTATIVES
@@ -68,13 +68,21 @@ def changes_what_it_may(d, before, bits, is_author, actor):
         foreign = (added | taken) & BY_PATIENT
         if not is_author:
             foreign |= taken & ~FROM_PEOPLE
-    if foreign and foreign & ~by_rule(d.resource, d.type) & ~(taken & by_rule(before, d.type)):
+    if foreign and foreign & ~given(d, before, taken):
         raise Forbidden(f"The access given does not allow this change of the security labels of {d.type}/{d.id}.")
 
 
-def by_rule(resource, type):
+def given(d, before, taken):
     """The labels that come and go with the content: of its codes, and of its parts."""
-    found = CLOSED if type in labels.PARTS else 0
+    found = d.risen | by_rule(d.resource, d.type)
+    if taken & ~found:
+        found |= taken & (by_rule(before, d.type) | labels.of_parts(before, d.type))
+    return found
+
+
+def by_rule(resource, type):
+    """The labels that its codes give it."""
+    found = 0
     for label in sensitive(resource, type):
         found |= labels.BITS[label]
     return found

@@ -1,7 +1,8 @@
 """Sensitive codes label what carries them, on each write: accessctl/data/labelling-*.json, the newest version's file.
 
 The version of the rules stays with the resource, as a tag. What a rule gives nobody takes away while the code is there:
-the next write gives it again. Medications that are only referred to are not looked into.
+the next write gives it again. Medications and Substances have them too, and what refers to one is labelled as it is:
+that is the high-water mark of records/resources/labels.py.
 """
 
 import json
@@ -15,6 +16,7 @@ from .policy import DATA
 
 RULES = "labelling-fr-2026-1.json"
 MARK = "urn:fhirserver:labelling"  # system of the tag
+CATALOGUE = ("Medication", "Substance")  # of no patient, but what a patient takes is known by them
 SPARED = ("Patient", "Consent", "AuditEvent")  # identities and rights are no findings
 INNER = frozenset(("meta", "text"))  # not of the content
 
@@ -53,7 +55,7 @@ def of_code(system, code):
 @labels
 def sensitive(resource, type):
     """The sensitivities of every coding in the resource, what it contains included."""
-    if type not in PATIENTS or type in SPARED:
+    if (type not in PATIENTS and type not in CATALOGUE) or type in SPARED:
         return
     systems, stack = known_systems(), [{k: v for k, v in resource.items() if k not in INNER}]
     while stack:

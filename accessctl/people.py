@@ -4,11 +4,15 @@ They are changed by the patient, a representative, the import of a directory, or
 PractitionerRole, RelatedPerson, Group, `generalPractitioner` and `Patient.link` are stored, and confer nothing.
 """
 
+from datetime import UTC, datetime
+
 from django.conf import settings
 from django.db import models
 from django.db.models.functions import Now
 
 from records.keys import identity, key
+
+from .majority import of_patient
 
 KINDS = [("patient", "patient or proxy"), ("professional", "professional"), ("staff", "staff without clinical rights")]
 
@@ -83,6 +87,13 @@ class Proxy(Dated):
     class Meta:
         db_table = "proxy"
         indexes = [models.Index(fields=["person", "patient"], name="proxy_person")]
+
+    def save(self, *args, **named):
+        since = self.since if isinstance(self.since, datetime) else datetime.now(UTC)
+        end = of_patient(self.patient) if self.kind == "representative" else None
+        if end and since < end and (self.until is None or self.until > end):
+            self.until = end
+        super().save(*args, **named)
 
 
 class Dossier(models.Model):

@@ -31,6 +31,7 @@ class ConsentRule(models.Model):
     labelled = models.BigIntegerField(default=0)  # only rows with one of these labels; 0: all
     instance = models.BigIntegerField(null=True)  # only this resource
     authored = models.BigIntegerField(null=True)  # only what this Practitioner created
+    related = models.CharField(max_length=90, null=True)  # "Encounter/1": the instance, and what is related to it
 
     class Meta:
         db_table = "consent_rule"

@@ -123,6 +123,7 @@ def data(alias, pk, rule, unknown):
     else:
         date, same = f"nullif({alias}.occurred, {NO_DATE})", f"{alias}.identity = {rule}.instance"
     else_ = "TRUE" if unknown else "FALSE"
+    same = f"{same} OR ({rule}.related IS NOT NULL AND coalesce({related(alias, pk, rule, unknown)}, {else_}))"
     return SQL(
         f"({rule}.data_since IS NULL OR coalesce({date} >= {rule}.data_since, {else_}))"
         f" AND ({rule}.data_until IS NULL OR coalesce({date} <= {rule}.data_until, {else_}))"
@@ -130,6 +131,22 @@ def data(alias, pk, rule, unknown):
         f" AND ({rule}.instance IS NULL OR {same})"
         f" AND ({rule}.authored IS NULL OR EXISTS (SELECT FROM person ap"
         f" WHERE ap.author_key = {alias}.author AND ap.practitioner_key = {rule}.authored))"
+    )
+
+
+def related(alias, pk, rule, unknown):
+    """The row names the encounter, care plan or episode of the rule; for a deny also what that names.
+
+    The bytes are asked, not the index: they are there with the write, and not every reference is a search parameter.
+    """
+    named = f"convert_to({rule}.related, 'UTF8')"
+    names = " OR ".join(f"position({named} || '{end}'::bytea IN {alias}.body) > 0" for end in ('"', "/"))
+    if not unknown:
+        return f"({names})"
+    named = "hub.body IS NULL OR position(convert_to('/' || one.id, 'UTF8') IN hub.body) > 0"
+    return (
+        f"(({names}) OR EXISTS (SELECT FROM resource one JOIN resource hub ON hub.identity = {rule}.instance"
+        f" WHERE one.pk = {alias}.{pk} AND ({named})))"
     )
 
 

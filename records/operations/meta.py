@@ -6,7 +6,7 @@ from .. import errors
 from ..database import execute
 from ..definitions.structures import type_number
 from ..formats.json import dump, parse
-from ..interactions.interaction import Outcome
+from ..interactions.interaction import Outcome, Touched
 from ..interactions.read import read, vread
 from ..interactions.writing import carry_out
 from ..resources.intake import refusal
@@ -35,14 +35,17 @@ def of_type(interaction, access):
     """Every profile, tag and security label in use on a type, among what the caller may see."""
     visible = access.resources("search", interaction.type)
     rows = execute(
-        "SELECT DISTINCT (convert_from(r.body, 'UTF8')::jsonb -> 'meta') - '{versionId,lastUpdated}'::text[]"
-        f" FROM resource r WHERE r.type = %s AND NOT r.deleted AND ({visible.text})",
+        "SELECT (convert_from(r.body, 'UTF8')::jsonb -> 'meta') - '{versionId,lastUpdated}'::text[] AS meta, r.patient,"
+        f" min(r.id) FROM resource r WHERE r.type = %s AND NOT r.deleted AND ({visible.text})"
+        " GROUP BY 1, 2 ORDER BY 1, 2",  # in one order, whatever else is there
         (type_number(interaction.type), *visible.params),
     )
-    meta = {}
-    for (each,) in rows:
+    meta, touched = {}, {}
+    for each, patient, id in rows:
         meta = merged(meta, each or {})
-    return told(meta, [])
+        if patient is not None:  # one for each patient whose labels are among those told
+            touched[patient] = Touched(interaction.type, id, None, patient)
+    return told(meta, list(touched.values()))
 
 
 @operation("meta-add", "instance", needs="update", affects_state=True)

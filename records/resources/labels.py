@@ -1,17 +1,25 @@
 """Security labels given on write: rules registered by `@labels`, called by the store. (security-labels.html)
 
-What is made of other resources is labelled as high as they are: the high-water mark over `PARTS`.
+What is made of other resources is labelled as high as they are: the high-water mark over `PARTS`. A part that is
+labelled higher later raises the rows of what is made of it, known by the table `part`; their next version says so too.
 """
 
-from ..database import as_system, execute
+from ..database import as_system, execute, insert
 from ..keys import identity
 from .references import local
 
 RULES = []
 BITS = {}  # (system, code) -> bit of Resource.labels
 RISING = []  # masks of the bits that rise from parts to what is made of them
+
+
+def medicine(resource):
+    return [resource.get("medicationReference")]
+
+
 # type -> where it names or holds its parts
 PARTS = {
+    "AdverseEvent": lambda r: [e.get("instance") for e in r.get("suspectEntity") or ()],
     "Bundle": lambda r: [e.get("resource") for e in r.get("entry") or ()],
     "Composition": lambda r: [i for s in sections(r) for i in s.get("entry") or ()],
     "DocumentReference": lambda r: [
@@ -19,7 +27,16 @@ PARTS = {
         *((r.get("context") or {}).get("related") or ()),
     ],
     "List": lambda r: [e.get("item") for e in r.get("entry") or ()],
+    "Medication": lambda r: [i.get("itemReference") for i in r.get("ingredient") or ()],
+    "MedicationAdministration": medicine,
+    "MedicationDispense": medicine,
+    "MedicationRequest": medicine,
+    "MedicationStatement": medicine,
+    "Substance": lambda r: [i.get("substanceReference") for i in r.get("ingredient") or ()],
+    "SupplyDelivery": lambda r: [(r.get("suppliedItem") or {}).get("itemReference")],
+    "SupplyRequest": lambda r: [r.get("itemReference")],
 }
+SHARED = ("Medication", "Substance")  # parts of so many that writers do not wait for each other over them
 
 
 def labels(function):
@@ -95,39 +112,54 @@ def codings(bits):
 
 
 def above(writes):
-    """position -> labels of the parts, of the writes whose type has parts; one question to the database for all."""
-    found = {n: parts(w) for n, w in enumerate(writes) if w.type in PARTS and w.resource is not None}
+    """(position -> labels of the parts, position -> {(type, id)} of the parts), of the writes whose type has parts.
+
+    One question to the database for all.
+    """
+    found = {
+        n: parts(w.resource, w.type, w.base) for n, w in enumerate(writes) if w.type in PARTS and w.resource is not None
+    }
+    names = {n: named for n, (named, _) in found.items()}
     if not any(named or inner for named, inner in found.values()):
-        return {}
+        return {}, names
     mask = sum(RISING)
     here = {(w.type, w.id): n for n, w in enumerate(writes) if w.resource is not None and w.id is not None}
     own = {n: own_bits(writes[n].resource, writes[n].type) for n in {*here.values(), *found}}
-    elsewhere = {part for named, _ in found.values() for part in named} - here.keys()
-    kept = stored(elsewhere)
+    kept = stored({part for named in names.values() for part in named} - here.keys())
     risen, more = {n: inner for n, (_, inner) in found.items()}, True
     while more:  # a part may be made of parts itself
         more = False
-        for n, (named, _) in found.items():
+        for n, named in names.items():
             total = risen[n]
             for part in named:
                 at = here.get(part)
                 total |= (own[at] | risen.get(at, 0) if at is not None else kept.get(part, 0)) & mask
             more = more or total != risen[n]
             risen[n] = total
-    return {n: total for n, total in risen.items() if total & ~own[n]}
+    return risen, names
 
 
-def parts(write):
+def parts(resource, type, base=""):
     """({(type, id)} of the parts that are named, labels of those that are inside)."""
     named, inner = set(), 0
-    for part in PARTS[write.type](write.resource):
+    for part in PARTS[type](resource):
         if not isinstance(part, dict):
             continue
         if "resourceType" in part:
             inner |= own_bits(part, part["resourceType"]) & sum(RISING)
-        elif isinstance(part.get("reference"), str) and (found := local(part["reference"], write.base)):
+        elif isinstance(part.get("reference"), str) and (found := local(part["reference"], base)):
             named.add(found[:2])
     return named, inner
+
+
+def of_parts(resource, type):
+    """The labels that its parts have now."""
+    if type not in PARTS:
+        return 0
+    named, total = parts(resource, type)
+    for bits in stored(named).values():
+        total |= bits & sum(RISING)
+    return total
 
 
 def own_bits(resource, type):
@@ -140,12 +172,43 @@ def own_bits(resource, type):
 
 @as_system()
 def stored(parts):
-    """(type, id) -> labels of rows, whoever writes: a label is told to nobody by being copied upwards."""
-    if not parts:
-        return {}
+    """(type, id) -> labels of rows, whoever writes: a label is told to nobody by being copied upwards.
+
+    They stay as they are until the end of the transaction: who raises one then finds what is made of it.
+    """
     keys = {identity(*part): part for part in parts}
-    rows = execute("SELECT identity, labels FROM resource WHERE identity = ANY(%s) AND NOT deleted", (list(keys),))
+    shared = [key for key, (type, _) in keys.items() if type in SHARED]
+    held = sorted(keys.keys() - set(shared))
+    rows = []
+    ask = "SELECT identity, labels FROM resource WHERE identity = ANY(%s) AND NOT deleted"
+    if shared:
+        rows += execute(ask, (shared,))
+    if held:
+        rows += execute(f"{ask} ORDER BY identity FOR SHARE", (held,))
     return {keys[key]: labels for key, labels in rows}
+
+
+def keep_parts(gone, made):
+    """Which parts what is made of some has: (identity of the part, pk of the whole)."""
+    if gone:
+        execute("DELETE FROM part WHERE whole = ANY(%s)", (gone,))
+    insert("part", ("part", "whole"), ("int8", "int8"), made)
+
+
+@as_system()
+def raise_wholes(raised):
+    """The rows of what is made of these (identity -> labels), and of what is made of those, get their labels."""
+    mask = sum(RISING)
+    while raised := {key: labels & mask for key, labels in raised.items() if labels & mask}:
+        raised = dict(
+            execute(
+                "UPDATE resource w SET labels = w.labels | n.labels FROM (SELECT p.whole, bit_or(g.labels) AS labels"
+                " FROM unnest(%s::int8[], %s::int8[]) AS g(part, labels) JOIN part p ON p.part = g.part"
+                " GROUP BY p.whole) n WHERE w.pk = n.whole AND n.labels & ~w.labels <> 0"
+                " RETURNING w.identity, w.labels",
+                (list(raised), list(raised.values())),
+            )
+        )
 
 
 def sections(resource):

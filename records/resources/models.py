@@ -90,6 +90,18 @@ class Attached(models.Model):
         db_table = "attached"
 
 
+class Part(models.Model):
+    """A resource is made of another, which may come later: see labels.PARTS."""
+
+    pk = models.CompositePrimaryKey("part", "whole")
+    part = models.BigIntegerField()  # keys.identity
+    whole = models.BigIntegerField()
+
+    class Meta:
+        db_table = "part"
+        indexes = [models.Index(fields=["whole"], name="part_whole")]
+
+
 class Pending(models.Model):
     """A write whose index rows are not made yet: the queue of the indexer, committed with the write."""
 

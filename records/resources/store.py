@@ -75,6 +75,7 @@ class Written(NamedTuple):
     changed: bool
     created: bool
     moved: bool = False  # to another clinical date than the version before
+    risen: int = 0  # labels that it has of its parts
 
 
 def instant(moment):
@@ -190,6 +191,9 @@ class Rows:
     members: list = field(default_factory=list)
     members_gone: list = field(default_factory=list)
     attached: list = field(default_factory=list)
+    parts: list = field(default_factory=list)
+    parts_gone: list = field(default_factory=list)
+    raised: dict = field(default_factory=dict)
     pending: list = field(default_factory=list)
 
     @as_system()
@@ -201,6 +205,8 @@ class Rows:
             execute("DELETE FROM compartment WHERE resource = ANY(%s)", (self.members_gone,))
         insert("compartment", ("patient", "resource"), ("int8", "int8"), self.members)
         attached.keep(self.attached)
+        labels.keep_parts(self.parts_gone, self.parts)
+        labels.raise_wholes(self.raised)
         insert("pending", ("resource", "type", "patient"), ("int8", "int2", "int8"), self.pending)
 
 
@@ -214,8 +220,8 @@ def write(writes, access):
         " ARRAY(SELECT nextval('resource_pk_seq') FROM generate_series(1, %s))",
         (sum(w.current is None for w in writes),),
     )[0]
-    pks, rows, above = iter(pks), Rows(), labels.above(writes)
-    done = [one(w, access, now, pks, rows, above.get(n, 0)) for n, w in enumerate(writes)]
+    pks, rows, (risen, parts) = iter(pks), Rows(), labels.above(writes)
+    done = [one(w, access, now, pks, rows, risen.get(n, 0), parts.get(n, ())) for n, w in enumerate(writes)]
     rows.insert()
     changed = [d for d in done if d.changed]
     if changed:
@@ -223,10 +229,10 @@ def write(writes, access):
     return done
 
 
-def one(w, access, now, pks, rows, above=0):
+def one(w, access, now, pks, rows, risen=0, parts=()):
     """The Written of one write, its rows added to `rows`; none when it says nothing new."""
     row = w.current
-    resource = labels.labelled(w.resource, w.type, above) if w.resource is not None else None
+    resource = labels.labelled(w.resource, w.type, risen) if w.resource is not None else None
     if row is not None and resource is not None and same(resource, row):
         return Written(row.pk, w.type, row.id, row.version, row.updated, w.method, row.patient, row.shared,
                        row.occurred, resource, bytes(row.body), changed=False, created=False)  # fmt: skip
@@ -256,6 +262,11 @@ def one(w, access, now, pks, rows, above=0):
             for binary in (attached.named(body) if w.type != "Binary" else ())
             for p in patients
         ]
+        if row is not None and w.type in labels.PARTS:
+            rows.parts_gone.append(pk)
+        rows.parts += [(identity(*part), pk) for part in parts]
+        if bits & ~(row.labels if row is not None else 0):
+            rows.raised[identity(w.type, id)] = bits
     number = type_number(w.type)
     right = (patient, shared, bits, category, author, organization)
     state = (version, updated, resource is None, body, when, *right)
@@ -269,7 +280,7 @@ def one(w, access, now, pks, rows, above=0):
     rows.pending.append((pk, number, patient if alone else None))
     return Written(pk, w.type, id, version, updated, w.method, patient, shared, when, resource, body, changed=True,
                    created=row is None or row.deleted,
-                   moved=row is not None and row.occurred != when)  # fmt: skip
+                   moved=row is not None and row.occurred != when, risen=risen)  # fmt: skip
 
 
 def later(now, before):

@@ -21,6 +21,7 @@ from accessctl.audit import checkpoint, encoding, journal, proof, recorder, seal
 from accessctl.audit.recorder import NAMES, rows_of
 from fhirserver.embedded.folder import SUPERUSER, Folder
 from records.database import execute
+from records.keys import identity
 from tests.api import Api
 
 PATIENT = {"resourceType": "Patient", "active": True}
@@ -49,6 +50,21 @@ def revoked(privilege, table):
             yield
         finally:
             owner.execute(f"GRANT {privilege} ON {table} TO {role}")
+
+
+def test_the_meta_of_a_type_is_recorded_for_each_patient(api):
+    """Whose labels and tags are told; one record for each patient."""
+    patients = []
+    for n in range(2):
+        patients.append(api.post("Patient", PATIENT).tree["id"])
+        for _ in range(2):
+            api.post("Observation", {"resourceType": "Observation", "status": "final", "code": {"text": "x"},
+                                     "meta": {"tag": [{"system": "urn:t", "code": str(n)}]},
+                                     "subject": {"reference": f"Patient/{patients[n]}"}})  # fmt: skip
+    last = execute("SELECT max(seq) FROM audit")[0][0]
+    assert len(api.get("Observation/$meta").tree["parameter"][0]["valueMeta"]["tag"]) == 2
+    found = execute("SELECT patient FROM audit WHERE seq > %s AND interaction = '$meta'", (last,))
+    assert {patient for (patient,) in found} == {identity("Patient", id) for id in patients}
 
 
 def findings(keys=None):

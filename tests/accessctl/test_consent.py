@@ -17,8 +17,8 @@ REFUSED = [
     ("Consent.provision.actor[0].reference", {"actor": [actor("Device/1")]}),
     ("Consent.provision.actor[0].reference", {"actor": [actor("https://elsewhere.org/Practitioner/1")]}),
     ("Consent.provision.actor[0].role", {"actor": [{"role": {"text": "x"}, "reference": {"reference": "Group/1"}}]}),
-    ("Consent.provision.data[0].meaning",
-     {"data": [{"meaning": "related", "reference": {"reference": "Encounter/1"}}]}),
+    ("Consent.provision.data[0].reference",
+     {"data": [{"meaning": "related", "reference": {"reference": "Observation/1"}}]}),
     ("Consent.provision.data[0].meaning",
      {"data": [{"meaning": "dependents", "reference": {"reference": "Encounter/1"}}]}),
     ("Consent.provision.data[0].reference",
@@ -192,3 +192,34 @@ MASK = {
     "system": "https://mos.esante.gouv.fr/NOS/TRE_A07-StatutVisibiliteDocument/FHIR/TRE-A07-StatutVisibiliteDocument",
     "code": "MASQUE_PS",
 }
+
+
+def test_what_is_related_to_an_encounter(world):
+    """The encounter, what names it, and for a deny what it names; an Immunization too, whose encounter no index has."""
+    of = {"reference": f"Patient/{world.a}"}
+    finding, apart = (world.made({"resourceType": "Condition", "subject": of, "code": {"text": "x"}}) for _ in range(2))
+    visit = world.made({"resourceType": "Encounter", "status": "finished", "class": {"code": "AMB"}, "subject": of,
+                        "diagnosis": [{"condition": {"reference": f"Condition/{finding}"}}]})  # fmt: skip
+    here = {"reference": f"Encounter/{visit}"}
+    shot = world.made({"resourceType": "Immunization", "status": "completed", "vaccineCode": {"text": "x"},
+                       "patient": of, "occurrenceDateTime": "2026-01-01", "encounter": here})  # fmt: skip
+    value, other = world.observation(encounter=here), world.observation()
+    about = [{"meaning": "related", "reference": here}]
+    rows = (f"Encounter/{visit}", f"Immunization/{shot}", f"Observation/{value}", f"Condition/{finding}",
+            f"Condition/{apart}", f"Observation/{other}")  # fmt: skip
+
+    def seen():
+        for row in rows:  # a version is judged as the row is
+            assert world.doctor.get(row).status_code == world.doctor.get(f"{row}/_history/1").status_code
+        return [world.doctor.get(row).status_code == 200 for row in rows]
+
+    permit = world.consents(to="Practitioner/dr-doctor", data=about)
+    assert seen() == [True, True, True, False, False, False]
+    assert world.patient.delete(f"Consent/{permit}").status_code == 204
+    assert seen() == [False] * 6
+    world.consents(to="Practitioner/dr-doctor", nested=[provision("deny", data=about)])
+    assert seen() == [False, False, False, False, True, True]
+    moved = world.system.get(f"Observation/{other}").tree | {"encounter": here}
+    assert world.system.put(f"Observation/{other}", moved).status_code == 200
+    assert world.doctor.get(f"Observation/{other}").status_code == 404, "with the write, not with the index"
+    assert world.doctor.get(f"Observation/{other}/_history/1").status_code == 404

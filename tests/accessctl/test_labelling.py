@@ -5,6 +5,9 @@ import pytest
 from accessctl import labelling
 from accessctl.labels import CONFIDENTIALITY, SENSITIVITY, VISIBILITY
 from accessctl.people import AttendingDoctor, Person
+from records.database import execute
+from records.keys import identity
+from records.resources.labels import codings
 
 from .people import observation
 
@@ -180,3 +183,93 @@ def test_within_one_transaction_whatever_the_order(world):
     answer = world.system.post("", {"resourceType": "Bundle", "type": "transaction", "entry": entries},
                                prefer="return=representation")  # fmt: skip
     assert [labels(e["resource"]) for e in answer.tree["entry"]] == [{"HIV"}] * 3
+
+
+def bits(reference):
+    """The row's labels, which rights are judged by."""
+    found = execute("SELECT labels FROM resource WHERE identity = %s", (identity(*reference.split("/")),))[0][0]
+    return {c["code"] for c in codings(found)}
+
+
+def test_a_part_that_is_labelled_later_raises_what_is_made_of_it(world):
+    """Through every level, whether it was there before or not; what is lowered again leaves the mark."""
+    part = world.observation()
+    inner = world.made(listed(world, f"Observation/{part}"))
+    outer = world.made(listed(world, f"List/{inner}", "Observation/00000000-0000-4000-8000-00000000000c"))
+    about = world.made({
+        "resourceType": "DocumentReference", "status": "current", "subject": {"reference": f"Patient/{world.a}"},
+        "content": [{"attachment": {"url": "Binary/x"}}],
+        "context": {"related": [{"reference": f"Observation/{part}"}]},
+    })  # fmt: skip
+    wholes = (f"List/{inner}", f"List/{outer}", f"DocumentReference/{about}")
+    assert [bits(whole) for whole in wholes] == [set()] * 3
+    world.consents()
+    assert world.doctor.get(f"DocumentReference/{about}").status_code == 200
+    high = {"resourceType": "Parameters", "parameter": [{"name": "meta", "valueMeta": {"security": [
+        {"system": CONFIDENTIALITY, "code": "R"}, {"system": VISIBILITY, "code": "MASQUE_PS"}]}}]}  # fmt: skip
+    assert world.system.post(f"Observation/{part}/$meta-add", high).status_code == 200
+    assert [bits(whole) for whole in wholes] == [{"R"}] * 3
+    assert world.doctor.get(f"DocumentReference/{about}").status_code == 404
+    assert world.doctor.get(f"DocumentReference/{about}/_history/1").status_code == 404
+    assert world.system.post(f"Observation/{part}/$meta-delete", high).status_code == 200
+    assert [bits(whole) for whole in wholes] == [{"R"}] * 3
+    later = "00000000-0000-4000-8000-00000000000c"
+    tree = observation(world.a) | {"id": later, "code": {"coding": [{"system": ICD, "code": "B20"}]}}
+    assert world.system.put(f"Observation/{later}", tree).status_code == 201
+    assert [bits(whole) for whole in wholes] == [{"R"}, {"R", "HIV"}, {"R"}]
+    tree = world.system.get(f"List/{outer}").tree
+    assert labels(tree) == set()
+    del tree["entry"][0]
+    assert labels(world.system.put(f"List/{outer}", tree).tree) == {"HIV"}
+    high["parameter"][0]["valueMeta"]["security"][0]["code"] = "V"
+    assert world.system.post(f"Observation/{part}/$meta-add", high).status_code == 200
+    assert bits(f"List/{outer}") == {"HIV"}, "it is no part any more"
+
+
+def test_a_medicine_is_looked_into_where_it_is_referred_to(world):
+    code = {"coding": [{"system": ATC, "code": "J05AR20"}]}
+    plain = world.made({"resourceType": "Medication", "code": {"text": "water"}})
+    drug = world.made({"resourceType": "Medication", "code": code})
+    substance = world.made({"resourceType": "Substance", "code": {"coding": [{"system": ATC, "code": "N06AB03"}]}})
+    mixed = world.made({"resourceType": "Medication", "ingredient": [
+        {"itemReference": {"reference": f"Substance/{substance}"}},
+        {"itemReference": {"reference": f"Medication/{drug}"}}]})  # fmt: skip
+
+    def taken(medication):
+        return {"resourceType": "MedicationStatement", "status": "active",
+                "subject": {"reference": f"Patient/{world.a}"},
+                "medicationReference": {"reference": f"Medication/{medication}"}}  # fmt: skip
+
+    assert world.doctor.get(f"Medication/{drug}").status_code == 200, "a catalogue is open to everybody known"
+    for medication, expected in ((plain, set()), (drug, {"HIV"}), (mixed, {"PSY", "HIV"})):
+        assert labels(world.system.post("MedicationStatement", taken(medication)).tree) == expected
+    statement = world.made(taken(plain))
+    world.consents()
+    assert world.doctor.get(f"MedicationStatement/{statement}").status_code == 200
+    assert world.system.put(f"Medication/{plain}", {"resourceType": "Medication", "id": plain, "code": code})
+    assert bits(f"MedicationStatement/{statement}") == {"HIV"}
+    assert world.doctor.get(f"MedicationStatement/{statement}").status_code == 404
+
+
+def test_nobody_lifts_the_label_of_a_whole_that_is_its_own(world):
+    """What its parts give it may go with them; what its author gave it stays. (attack A44)"""
+    part = world.observation(security=[(SENSITIVITY, "HIV")])
+    AttendingDoctor.objects.create(patient=world.key, person=Person.objects.get(user__username="doctor"))
+    world.consents()
+    about = world.made({
+        "resourceType": "DocumentReference", "status": "current", "subject": {"reference": f"Patient/{world.a}"},
+        "meta": {"security": [{"system": CONFIDENTIALITY, "code": "R"}]},
+        "content": [{"attachment": {"url": "Binary/x"}}],
+        "context": {"related": [{"reference": f"Observation/{part}"}]},
+    })  # fmt: skip
+    tree = world.doctor.get(f"DocumentReference/{about}").tree
+    assert labels(tree) == {"R", "HIV"}
+    for who in (world.patient, world.doctor):
+        lowered = {**tree, "meta": {"security": [{"system": SENSITIVITY, "code": "HIV"}]}}
+        assert who.put(f"DocumentReference/{about}", lowered).status_code == 403
+    apart = {**tree, "context": {}}
+    del apart["context"]
+    apart["meta"] = {"security": [{"system": CONFIDENTIALITY, "code": "R"}]}
+    answer = world.doctor.put(f"DocumentReference/{about}", apart)
+    assert answer.status_code == 200, answer.content
+    assert labels(world.system.get(f"DocumentReference/{about}").tree) == {"R"}
