@@ -35,7 +35,7 @@ def blocks(page):
     return re.findall(r"^```sh\n(.*?)^```$(.*?)(?=^```|\Z)", (CHECKOUT / page).read_text(), re.M | re.S)
 
 
-@pytest.mark.parametrize("page", ["docs/tutorial/first-ten-minutes.md", "README.md"])
+@pytest.mark.parametrize("page", ["docs/tutorial/first-ten-minutes.md", "README.md", "docs/tutorial/who-sees-what.md"])
 def test_a_walk_prints_what_its_page_says(page, server):
     need("jq"), need("curl")
     steps = [(shell, said) for shell, said in blocks(page) if not shell.startswith("make ")]

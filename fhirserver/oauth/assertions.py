@@ -32,8 +32,8 @@ class Wrong(Exception):
     """The assertion proves nothing; the sentence says why, to the log alone."""
 
 
-def proven(form, audience):
-    """The Client that the assertion of a form proves; Wrong when it proves none. It is used up by that."""
+def named(form):
+    """(Client, claims) of an assertion whose signature is right, else Wrong. It may fetch keys, for seconds."""
     if form.get("client_assertion_type") != BEARER:
         raise Wrong("no client_assertion_type")
     text = form.get("client_assertion", "")
@@ -49,6 +49,25 @@ def proven(form, audience):
         jwt.decode(text, key_of(client, header), algorithms=list(ALGORITHMS))
     except (JoseError, ValueError, TypeError, KeyError, RecursionError, fetch.Unreachable) as error:
         raise Wrong(str(error)) from error
+    return client, claims
+
+
+def ahead(form):
+    """What `named` says, or why it says nothing: to be asked before a transaction is open."""
+    try:
+        return named(form)
+    except Wrong as error:
+        return error
+
+
+def proven(form, audience, found=None):
+    """The Client that the assertion of a form proves; Wrong when it proves none. It is used up by that.
+
+    `found`: what `ahead` said.
+    """
+    if isinstance(found, Wrong):
+        raise found
+    client, claims = found or named(form)
     check(claims, client, audience)
     with connection.cursor() as cursor:
         cursor.execute(SWEEP)

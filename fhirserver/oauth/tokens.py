@@ -25,6 +25,8 @@ def token(request):
     if given["grant_type"] not in ("authorization_code", "refresh_token", "client_credentials"):
         raise Refused("unsupported_grant_type", "Only authorization_code, refresh_token and client_credentials.")
     name_owner(given)
+    if "client_assertion" in given:
+        validator.named = assertions.ahead(given)  # keys are fetched while no transaction waits for them
     with transaction.atomic():  # also when it is refused: a code or token that came twice has ended its family
         _, body, status = token_endpoint(validator).create_token_response(
             validator.audience, "POST", urlencode(given), {}

@@ -40,6 +40,7 @@ class Validator(RequestValidator):
 
     def __init__(self, form, audience, base):
         self.form, self.audience, self.base = form, audience, base
+        self.named = None  # what assertions.ahead said
 
     # who the client is
 
@@ -52,7 +53,7 @@ class Validator(RequestValidator):
 
     def authenticate_client(self, request, *args, **kwargs):
         try:
-            request.client = assertions.proven(self.form, self.audience)
+            request.client = assertions.proven(self.form, self.audience, self.named)
         except assertions.Wrong as error:
             log.info("a client did not prove itself: %s", error)
             return False

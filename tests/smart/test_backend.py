@@ -300,6 +300,26 @@ def test_S11_keys_by_address_are_kept_for_a_while(database, keys):
     assert [robot.asks().status_code for _ in range(2)] == [200] * 2 and keys.asked == 3
 
 
+def test_A67_no_transaction_waits_for_keys(database, keys, monkeypatch):
+    """Whether they are kept or not, and whether the key is among them: a slow address holds no connection."""
+    open_then, call = [], jwks.call
+
+    def asked(*given, **named):
+        open_then.append(connection.in_atomic_block)
+        return call(*given, **named)
+
+    monkeypatch.setattr(jwks, "call", asked)
+    robot = by_address(keys)
+    keys.answer = (200, {"Cache-Control": "no-store"}, json.dumps(public(EC)).encode())
+    assert robot.asks().status_code == 200
+    robot.key = ECKey.generate_key("P-384", {"kid": "unknown"})
+    refused(robot.asks())
+    keys.answer = (500, {}, b"")
+    jwks._kept.clear()
+    refused(robot.asks())
+    assert open_then and not any(open_then)
+
+
 def test_S29_a_new_key_is_fetched(database, keys, monkeypatch):
     robot = by_address(keys)
     assert robot.asks().status_code == 200
