@@ -52,6 +52,7 @@ def smart_configuration(request):
         "token_endpoint": at["token"],
         "introspection_endpoint": at["introspect"],
         "revocation_endpoint": at["revoke"],
+        "management_endpoint": f"{issuer(request)}/account/applications/",
         "grant_types_supported": GRANTS,
         "response_types_supported": ["code"],
         "scopes_supported": SCOPES,

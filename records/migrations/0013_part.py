@@ -28,7 +28,7 @@ def fill(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("records", "0011_of_nobody")]
+    dependencies = [("records", "0012_contained")]
 
     operations = [
         migrations.CreateModel(
