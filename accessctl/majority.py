@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from django.dispatch import receiver
 
-from records.database import execute
+from records.database import as_system, execute
 from records.fhirpath.times import interval
 from records.formats.json import parse
 from records.keys import identity
@@ -30,6 +30,7 @@ def majority(birth_date):
     return datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 
+@as_system()
 def of_patient(key):
     """When the Patient of that key is of age, as the record says now."""
     rows = execute("SELECT body FROM resource WHERE identity = %s AND NOT deleted", (key,))

@@ -143,11 +143,7 @@ def related(alias, pk, rule, unknown):
     names = " OR ".join(f"position({named} || '{end}'::bytea IN {alias}.body) > 0" for end in ('"', "/"))
     if not unknown:
         return f"({names})"
-    named = "hub.body IS NULL OR position(convert_to('/' || one.id, 'UTF8') IN hub.body) > 0"
-    return (
-        f"(({names}) OR EXISTS (SELECT FROM resource one JOIN resource hub ON hub.identity = {rule}.instance"
-        f" WHERE one.pk = {alias}.{pk} AND ({named})))"
-    )
+    return f"(({names}) OR public.related_names({rule}.instance, {alias}.{pk}))"
 
 
 def excepted(actor, alias, patient):

@@ -22,7 +22,6 @@ from . import contained
 from .extract import CannotIndex, extract, identity, is_identity, partial
 
 BACKOFF = 30  # seconds until a resource that cannot be indexed is tried again, doubled each time
-COUNTED = 10_000  # writes that wait; more are not counted
 POLL = 0.005  # seconds between two looks at what another worker has in hand
 TRANSIENT = (psycopg.OperationalError, psycopg.InterfaceError)  # says nothing of the resource: all is tried again
 IDENTITY = ("token", "uri")  # tables of identifiers and canonical URLs
@@ -74,46 +73,19 @@ def catch_up(types, patient, budget_ms):
     How many writes remain: 0 says that a search now sees every write acknowledged before. Call it outside a
     snapshot: it waits for what other workers have in hand.
     """
-    return _caught_up(types, patient, budget_ms)[0]
-
-
-def behind(types, patient, budget_ms):
-    """Catch up; may the search miss a write, as far as that may be told? Then some write waits longer than the budget.
-
-    A write of anybody's: what is said must not depend on whether those of one patient wait. (attack A14)
-    """
-    remaining, late = _caught_up(types, patient, budget_ms)
-    if remaining:
-        late = execute(f"SELECT EXISTS (SELECT FROM pending WHERE retry_at IS NULL AND {OLD})", (budget_ms / 1000,))
-        return late[0][0]
-    return late
-
-
-OLD = "since <= clock_timestamp() - make_interval(secs => %s)"
-OLDEST = 200  # writes at the head of the queue that tell how old it is
-
-
-def _caught_up(types, patient, budget_ms):
-    """(how many writes remain, is one at the head of the whole queue older than the budget?)"""
     deadline, waited = time.monotonic() + budget_ms / 1000, False
-    where, params = _scope(types, patient)
     while True:
-        ((remaining, late),) = execute(
-            f"SELECT (SELECT count(*) FROM (SELECT 1 FROM pending WHERE retry_at IS NULL{where} LIMIT %s) p),"
-            f" EXISTS (SELECT FROM (SELECT since FROM pending WHERE retry_at IS NULL ORDER BY seq LIMIT {OLDEST}) h"
-            f" WHERE {OLD})",
-            (*params, COUNTED, budget_ms / 1000),
-        )
+        remaining = backlog(types, patient)
         if not remaining or time.monotonic() >= deadline:
             if waited:
                 stored.learn()  # others may have met what this process did not know of
-            return remaining, late
+            return remaining
         waited = True
         if not index_pending(min(200, remaining), types, patient):
             time.sleep(POLL)
 
 
-def backlog(types=None, patient=None, most=COUNTED):
+def backlog(types=None, patient=None, most=10_000):
     """How many writes wait to be indexed (counted up to `most`); those that failed wait for another reason."""
     where, params = _scope(types, patient)
     return execute(

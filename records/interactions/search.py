@@ -14,7 +14,7 @@ from .. import search as engine
 from ..definitions.compartments import compartment
 from ..errors import BadRequest, InvalidValue, Issue, operation_outcome
 from ..formats.json import dump, parse
-from ..indexing import index
+from ..indexing.index import catch_up, searchable_until
 from ..keys import identity
 from ..resources.references import local
 from ..resources.subset import subset
@@ -32,7 +32,7 @@ OFFICIAL = frozenset(
 
 
 def prepare(interaction):
-    """The query parsed, and the index brought up to date for it; `behind` says that it may miss writes.
+    """The query parsed, and the index brought up to date for it; `behind` says how many writes it may miss.
 
     Are the stored parameters still those that this process knows? It learns that with the answer to its first question
     to the database, and if they are not, begins anew.
@@ -63,11 +63,11 @@ def caught_up(interaction):
     if interaction.type is None:
         refuse_kept_elsewhere(interaction)
     query = engine.parse(interaction.type, *how) if interaction.type else engine.parse_several(*how)
-    behind = False
+    behind = 0
     if not engine.immediate(query):
         types = None if query.contained else sorted(engine.types(query))  # anything may contain what is asked for
         patient = bound_patient(query, interaction.base) if types == [query.type] else None
-        behind = index.behind(types, patient, settings.FHIRSERVER_CATCH_UP_MS)
+        behind = catch_up(types, patient, settings.FHIRSERVER_CATCH_UP_MS)
     return replace(interaction, query=query, behind=behind)
 
 
@@ -142,7 +142,7 @@ def answer(interaction, access, query, result):
         for row in (*result.rows, *result.included)
     ]
     if interaction.behind:
-        outcome.headers["X-Searchable-Until"] = (index.searchable_until() or datetime.now(UTC)).isoformat()
+        outcome.headers["X-Searchable-Until"] = (searchable_until() or datetime.now(UTC)).isoformat()
     return outcome
 
 

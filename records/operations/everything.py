@@ -16,7 +16,7 @@ from ..access import over_types
 from ..database import execute
 from ..definitions.structures import is_resource_type, type_name, type_number
 from ..formats.json import dump
-from ..indexing import index
+from ..indexing.index import catch_up, searchable_until
 from ..interactions import paging
 from ..interactions.history import bounds, stamp
 from ..interactions.interaction import Conditions, Outcome, Touched
@@ -41,7 +41,7 @@ def prepare(interaction):
     interaction = inputs.taken(interaction)
     if interaction.id is None:
         return interaction
-    behind = index.behind(None, identity("Patient", interaction.id), settings.FHIRSERVER_CATCH_UP_MS)
+    behind = catch_up(None, identity("Patient", interaction.id), settings.FHIRSERVER_CATCH_UP_MS)
     return replace(interaction, behind=behind)
 
 
@@ -216,5 +216,5 @@ def answer(interaction, access, rows, keys, issues):
     touched = [Touched(type, id, version, patient) for type, id, version, _, patient in rows]
     outcome = Outcome(200, dump(bundle), "Bundle", issues=tuple(issues), touched=touched)
     if interaction.behind:
-        outcome.headers["X-Searchable-Until"] = (index.searchable_until() or datetime.now(UTC)).isoformat()
+        outcome.headers["X-Searchable-Until"] = (searchable_until() or datetime.now(UTC)).isoformat()
     return outcome

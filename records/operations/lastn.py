@@ -15,7 +15,7 @@ from .. import search as engine
 from ..database import execute
 from ..formats.json import dump
 from ..formats.json import parse as tree
-from ..indexing import index
+from ..indexing.index import catch_up, searchable_until
 from ..interactions import paging
 from ..interactions.interaction import Outcome, Touched
 from ..interactions.search import bound_patient, lag
@@ -40,7 +40,7 @@ def prepare(interaction):
         raise errors.BadRequest("$lastn needs one patient: patient=[id] or subject=Patient/[id].", expression="patient")
     if not any(isinstance(c, Criterion) and grouped(c.param) for c in query.criteria):
         raise errors.BadRequest("$lastn needs a category or a code.", expression="category")
-    behind = index.behind(["Observation"], patient, settings.FHIRSERVER_CATCH_UP_MS)
+    behind = catch_up(["Observation"], patient, settings.FHIRSERVER_CATCH_UP_MS)
     return replace(interaction, query=query, behind=behind)
 
 
@@ -140,5 +140,5 @@ def answer(interaction, chosen, issues):
     touched = [Touched("Observation", id, version, patient) for id, version, _, patient in rows]
     outcome = Outcome(200, dump(bundle), "Bundle", issues=tuple(issues), touched=touched)
     if interaction.behind:
-        outcome.headers["X-Searchable-Until"] = (index.searchable_until() or datetime.now(UTC)).isoformat()
+        outcome.headers["X-Searchable-Until"] = (searchable_until() or datetime.now(UTC)).isoformat()
     return outcome

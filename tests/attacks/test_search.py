@@ -8,8 +8,6 @@ import pytest
 
 from accessctl.scopes import InvalidScope
 from records.database.session import Session
-from records.indexing.index import backlog, behind
-from records.keys import identity
 from tests.accessctl.people import api, observation
 from tests.api import indexed
 
@@ -104,33 +102,6 @@ def test_A16_words_that_only_a_hidden_row_has(world):
             told = [who.get(path.format(word)) for word in ("zephyrine", "zephyrinf")]
             assert told[0].status_code == told[1].status_code < 500
             assert told[0].content.replace(b"zephyrine", b"zephyrinf") == told[1].content, path
-
-
-def test_A14_a_warning_of_lag_is_of_everybodys_writes(world, settings):
-    """Whoever's writes wait, it says the same of a record that is hidden, of one's own and of none."""
-    world.observation(world.b)
-    indexed()
-    settings.FHIRSERVER_CATCH_UP_MS = 0
-    own, hidden, absent = f"Observation?patient={world.b}", f"Observation?patient={world.a}", "Observation?patient=x"
-
-    def warned():
-        paths = (own, hidden, absent, f"Patient/{world.b}/$everything", "Condition?code=x",
-                 f"Observation/$lastn?patient={world.b}&category=laboratory")  # fmt: skip
-        return {"X-Searchable-Until" in world.other.get(path).headers for path in paths}
-
-    assert warned() == {False}
-    world.observation()  # of a record that is hidden
-    assert warned() == {True}
-    indexed()
-    world.observation(world.b)
-    assert warned() == {True}
-
-
-def test_A14_writes_of_a_moment_ago_are_no_lag(world):
-    """A search of one patient neither waits for the writes of another nor tells of them."""
-    world.observation()
-    assert not behind(["Observation"], identity("Patient", world.b), 60_000)
-    assert backlog(["Observation"]) == 1
 
 
 def test_A17_lists(world):

@@ -43,10 +43,9 @@ def test_S7_endpoints_beside_the_token(database):
     """Introspection, revocation and the page where people manage applications are named, and answer."""
     told = json.loads(Http().get(ADDRESSES[0]).content)
     assert told["response_types_supported"] == ["code"]
-    form = {"token": "x"}
-    asked = {name: Http().post(told[name].removeprefix(SITE), form).status_code
-             for name in ("introspection_endpoint", "revocation_endpoint")}  # fmt: skip
-    assert asked == {"introspection_endpoint": 401, "revocation_endpoint": 401}
+    for name in ("introspection_endpoint", "revocation_endpoint"):
+        asked = Http().post(told[name].removeprefix(SITE), "token=x", content_type="application/x-www-form-urlencoded")
+        assert (asked.status_code, json.loads(asked.content)["error"]) == (401, "invalid_client"), name
     assert Http().get(told["management_endpoint"].removeprefix(SITE)).status_code == 302  # to the login
     assert "registration_endpoint" not in told  # nobody registers an application but an administrator
 

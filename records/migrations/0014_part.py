@@ -28,7 +28,7 @@ def fill(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("records", "0012_contained")]
+    dependencies = [("records", "0013_superseded")]
 
     operations = [
         migrations.CreateModel(

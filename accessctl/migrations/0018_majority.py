@@ -21,6 +21,6 @@ def until_majority(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("accessctl", "0016_related"), ("records", "0013_part")]
+    dependencies = [("accessctl", "0017_related"), ("records", "0014_part")]
 
     operations = [migrations.RunPython(until_majority, migrations.RunPython.noop)]
