@@ -4,6 +4,7 @@ A nested provision is an exception to the one around it. Of several Consents, a 
 restricting label (R, V, HIV ...) needs a permit that names it. (IHE PCF)
 """
 
+from records.definitions.structures import type_number
 from records.resources.models import NO_DATE
 from records.sql import SQL, TRUE
 
@@ -143,7 +144,8 @@ def related(alias, pk, rule, unknown):
     names = " OR ".join(f"position({named} || '{end}'::bytea IN {alias}.body) > 0" for end in ('"', "/"))
     if not unknown:
         return f"({names})"
-    return f"(({names}) OR public.related_names({rule}.instance, {alias}.{pk}))"
+    other = f"{alias}.type <> {type_number('Patient')}"  # every encounter names its patient
+    return f"(({names}) OR ({other} AND public.related_names({rule}.instance, {alias}.{pk})))"
 
 
 def excepted(actor, alias, patient):

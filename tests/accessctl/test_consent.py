@@ -219,6 +219,7 @@ def test_what_is_related_to_an_encounter(world):
     assert seen() == [False] * 6
     world.consents(to="Practitioner/dr-doctor", nested=[provision("deny", data=about)])
     assert seen() == [False, False, False, False, True, True]
+    assert world.doctor.get(f"Patient/{world.a}").status_code == 200, "whom every encounter names"
     moved = world.system.get(f"Observation/{other}").tree | {"encounter": here}
     assert world.system.put(f"Observation/{other}", moved).status_code == 200
     assert world.doctor.get(f"Observation/{other}").status_code == 404, "with the write, not with the index"
