@@ -103,7 +103,7 @@ def elements(resource, code):
         case "patient" | "subject":
             return [resource["subject"]["reference"]] if "subject" in resource else []
         case "code":
-            return [resource["code"]]
+            return [resource["code"]] if resource["code"].get("coding") or resource["code"].get("text") else []
         case "status" | "gender" | "url":
             return [resource[code]] if code in resource else []
         case "clinical-status":

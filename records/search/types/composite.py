@@ -106,7 +106,7 @@ class CompositeType(SearchType):
                     if not folded:
                         return
                 else:
-                    spans.append([s for item, r in found if (s := span(part, item, r.type))])
+                    spans.append([s for item, r in found for s in spans_of(part, item, r.type)])
                     if not spans[-1]:
                         return
             for chosen in product(*texts):
@@ -206,21 +206,21 @@ class _Bare:
 # what is ordered
 
 
-def span(part, item, type):
-    """(low, high, unit, low in base units, high in base units) of a value."""
+def spans_of(part, item, type):
+    """(low, high, unit, low in base units, high in base units) of a value, for each way to name a unit not of UCUM."""
     if part.kind == "date":
         found = INTERVALS[type](item) if type in INTERVALS else None
-        return found and (*map(Decimal, found), None, None, None)
+        return [(*map(Decimal, found), None, None, None)] if found else []
     if part.kind == "number":
-        return (Decimal(item), Decimal(item), None, None, None)
+        return [(Decimal(item), Decimal(item), None, None, None)]
     found = quantity.limits_of(item, type) if type in TYPES["quantity"].types else None
     if not found:
-        return None
+        return []
     low, high, system, code, unit = found
     base, known, named = quantity.unit_keys("", "", system, code, unit)
     if known:
-        return low, high, base, *quantity.in_base(known, low, high)
-    return low, high, named[-1] if named else None, low, high
+        return [(low, high, base, *quantity.in_base(known, low, high))]
+    return [(low, high, unit, low, high) for unit in named or (None,)]
 
 
 def in_span(part, text, n):
