@@ -331,6 +331,7 @@ SYSTEM = {
     "accessctl/explain.py": "administrators ask about what somebody else may see",
     "accessctl/guard.py": "the judgement of a write compares with the version before",
     "accessctl/identities.py": "the judgement of a write compares with the version before",
+    "accessctl/majority.py": "the birth date of a represented patient, for the end of the representation",
     "accessctl/notices.py": "the worker delivers",
     "accessctl/provenance.py": "the judgement of a write; ids of the patients whom a proxy writes for",
     "accessctl/reviews.py": "the queue of openings, for who may review",
