@@ -12,7 +12,7 @@ from django.conf import settings
 
 from records import errors
 
-from .index import backlog, index_pending
+from .index import TRANSIENT, backlog, index_pending
 
 log = logging.getLogger("records.indexing")
 LOOK = 0.1  # seconds between two looks of one process at the queue
@@ -53,7 +53,7 @@ def relieve(written):
         share = _debt.share(written)
         while share > 0 and index_pending(min(BATCH, share)):
             share -= BATCH
-    except errors.Busy:
-        log.info("a write had no time to index for others")
+    except (errors.Busy, *TRANSIENT) as error:  # no time, no connection: the worker finds the rows
+        log.info("a write did not index for others: %s", type(error).__name__)
     except Exception:
         log.exception("a write could not index for others")

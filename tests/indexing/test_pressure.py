@@ -1,5 +1,6 @@
 """Under a load that the indexer does not follow, the writes index for themselves: the backlog stays bounded."""
 
+import psycopg
 import pytest
 
 from records.database import execute
@@ -58,7 +59,7 @@ def test_nobody_pays_where_it_is_switched_off(api, settings):
     assert waiting() == 700
 
 
-@pytest.mark.parametrize("fault", [Busy("no time"), ZeroDivisionError()])
+@pytest.mark.parametrize("fault", [Busy("no time"), psycopg.OperationalError("cut"), ZeroDivisionError()])
 def test_the_write_is_acknowledged_whatever_happens_to_the_help(api, monkeypatch, fault):
     def fails(limit):
         raise fault
