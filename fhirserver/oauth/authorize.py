@@ -21,7 +21,7 @@ from accessctl.smart.registration import same_redirect
 from accessctl.smart.tables import Client
 
 from ..requests import base
-from ..web.headers import CONTENT
+from ..web.headers import content
 from . import people
 from .addresses import site
 from .context import fhir_user
@@ -217,9 +217,7 @@ def back(request, asked, **said):
 def framed(response, asked):
     """The form of this page ends at the application's address, which the browser must allow."""
     to = urlsplit(asked.redirect)
-    response["Content-Security-Policy"] = CONTENT.replace(
-        "form-action 'self'", f"form-action 'self' {to.scheme}://{to.netloc}"
-    )
+    response["Content-Security-Policy"] = content([f"{to.scheme}://{to.netloc}"])
     return response
 
 
