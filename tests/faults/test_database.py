@@ -51,13 +51,6 @@ def test_F03_one_backend_killed_under_load(server, kills):
 
 
 @pytest.mark.parametrize("rounds", [pytest.param(3), pytest.param(100, marks=HOUR)])
-def is_over(process):
-    """It may vanish between two looks at it."""
-    with contextlib.suppress(psutil.NoSuchProcess):
-        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
-    return True
-
-
 def test_F04_the_postmaster_killed_while_clients_write(server, rounds):
     """What was acknowledged is stored; what was not is whole or absent; versions have no gaps."""
     chance, log, unknown = random.Random(rounds), [], 0
@@ -76,6 +69,13 @@ def test_F04_the_postmaster_killed_while_clients_write(server, rounds):
     assert unknown, "no request was under way at any of the kills"
     everything(server, log)
     assert server.log() == []
+
+
+def is_over(process):
+    """It may vanish between two looks at it."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    return True
 
 
 def test_F04_the_postmaster_killed_again_while_it_recovers(server):
