@@ -4,11 +4,15 @@ import contextvars
 import datetime
 import json
 import logging
+import re
 
 request_id = contextvars.ContextVar("request_id", default=None)
 
 # What a LogRecord has by itself; all else came through `extra=` and is written as fields.
 OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "request", "response"}
+
+# What PostgreSQL says of an error beyond its first line names the values of the row.
+VALUES = re.compile(r"\n(?:DETAIL|CONTEXT):.*?(?=\n\nThe above exception|\n\nDuring handling|\Z)", re.DOTALL)
 
 
 class Faults:
@@ -36,3 +40,6 @@ class JSONLines(logging.Formatter):
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
         return json.dumps(line, default=str, ensure_ascii=False)
+
+    def formatException(self, ei):
+        return VALUES.sub("", super().formatException(ei))
