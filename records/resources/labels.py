@@ -4,8 +4,8 @@ What is made of other resources is labelled as high as they are: the high-water 
 labelled higher later raises the rows of what is made of it, known by the table `part`; their next version says so too.
 """
 
-from ..database import as_system, execute, insert
-from ..keys import identity
+from ..database import Ahead, as_system, execute, insert
+from ..keys import identity, key
 from .references import local
 
 RULES = []
@@ -36,7 +36,6 @@ PARTS = {
     "SupplyDelivery": lambda r: [(r.get("suppliedItem") or {}).get("itemReference")],
     "SupplyRequest": lambda r: [r.get("itemReference")],
 }
-SHARED = ("Medication", "Substance")  # parts of so many that writers do not wait for each other over them
 
 
 def labels(function):
@@ -174,18 +173,32 @@ def own_bits(resource, type):
 def stored(parts):
     """(type, id) -> labels of rows, whoever writes: a label is told to nobody by being copied upwards.
 
-    They stay as they are until the end of the transaction: who raises one then finds what is made of it.
+    Nobody raises one of them until the transaction ends, or makes one that is not there yet: who does so then finds
+    what is made of it.
     """
     keys = {identity(*part): part for part in parts}
-    shared = [key for key, (type, _) in keys.items() if type in SHARED]
-    held = sorted(keys.keys() - set(shared))
-    rows = []
-    ask = "SELECT identity, labels FROM resource WHERE identity = ANY(%s) AND NOT deleted"
-    if shared:
-        rows += execute(ask, (shared,))
-    if held:
-        rows += execute(f"{ask} ORDER BY identity FOR SHARE", (held,))
+    if not keys:
+        return {}
+    hold(keys)
+    rows = execute("SELECT identity, labels FROM resource WHERE identity = ANY(%s) AND NOT deleted", (list(keys),))
     return {keys[key]: labels for key, labels in rows}
+
+
+MOST_HELD = 400  # parts of one transaction; who has more holds the lock that all share
+ALL = key("parts")
+
+
+def hold(keys, raising=False):
+    """Until the transaction ends these parts have the labels that they have now, or get those of who raises them.
+
+    The locks are in memory, as a row that is not there yet has none. What is asked next sees what was waited for.
+    """
+    if len(keys) > MOST_HELD:
+        Ahead("SELECT pg_advisory_xact_lock(%s)", (ALL,))
+        return
+    Ahead("SELECT pg_advisory_xact_lock_shared(%s)", (ALL,))
+    mode = "" if raising else "_shared"
+    Ahead(f"SELECT pg_advisory_xact_lock{mode}(k) FROM unnest(%s::bigint[]) AS k", (sorted(keys),))
 
 
 def keep_parts(gone, made):
@@ -200,6 +213,7 @@ def raise_wholes(raised):
     """The rows of what is made of these (identity -> labels), and of what is made of those, get their labels."""
     mask = sum(RISING)
     while raised := {key: labels & mask for key, labels in raised.items() if labels & mask}:
+        hold(raised, raising=True)
         raised = dict(
             execute(
                 "UPDATE resource w SET labels = w.labels | n.labels FROM (SELECT p.whole, bit_or(g.labels) AS labels"

@@ -265,7 +265,7 @@ def one(w, access, now, pks, rows, risen=0, parts=()):
         if row is not None and w.type in labels.PARTS:
             rows.parts_gone.append(pk)
         rows.parts += [(identity(*part), pk) for part in parts]
-        if bits & ~(row.labels if row is not None else 0):
+        if bits & ~(row.labels if row is not None and not row.deleted else 0):
             rows.raised[identity(w.type, id)] = bits
     number = type_number(w.type)
     right = (patient, shared, bits, category, author, organization)

@@ -280,11 +280,14 @@ def world(django_db_setup, django_db_blocker):
         sweep()
 
 
+LONG = [pytest.mark.long, pytest.mark.timeout(1400)]
+
+
 def law(*strategies):
     """A test of drawn states: a few, and many under the mark `long`."""
 
     def mark(function):
-        @pytest.mark.parametrize("examples", [FEW, pytest.param(MANY, marks=pytest.mark.long)])
+        @pytest.mark.parametrize("examples", [FEW, pytest.param(MANY, marks=LONG)])
         def test(world, django_db_blocker, examples):
             @settings(max_examples=examples, deadline=None, suppress_health_check=SLOW, derandomize=examples == FEW)
             @given(st.tuples(*strategies))
