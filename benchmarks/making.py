@@ -38,10 +38,8 @@ SHARED = key("benchmarks", "shared")
 
 def grow(folder, people, processes, say):
     """Bring the folder to so many people; (people, resources) that are there then."""
-    from django.core.management import call_command
-
     with loosened(folder), Postgres(folder, fsync=False, say=say), connected(environment(folder.path)):
-        call_command("migrate", database="owner", verbosity=0, interactive=False)
+        _migrated()
         with psycopg.connect(folder.url(OWNER), autocommit=True) as owner:
             prepare(owner)
             todo = [start for start in range(0, people, UNIT) if start not in done(owner)]
@@ -56,6 +54,18 @@ def grow(folder, people, processes, say):
         with psycopg.connect(folder.url(SUPERUSER), autocommit=True) as owner:
             owner.execute("CHECKPOINT")
     return found[0] * UNIT, int(found[1])
+
+
+def migrate(folder, say):
+    """Bring the tables of a folder to this version."""
+    with Postgres(folder, say=say), connected(environment(folder.path)):
+        _migrated()
+
+
+def _migrated():
+    from django.core.management import call_command
+
+    call_command("migrate", database="owner", verbosity=0, interactive=False)
 
 
 def fill(todo, processes, say):

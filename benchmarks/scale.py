@@ -20,6 +20,7 @@ def command(commands):
     parser.add_argument("--people", type=int, default=0, help="grow to so many people, about 70 resources each")
     parser.add_argument("--processes", type=int, default=2, help="that make the data (default 2)")
     parser.add_argument("--shapes", action="store_true", help="compare searches with a scan, and time them")
+    parser.add_argument("--compare", action="store_true", help="compare searches with a scan, and time none")
     parser.add_argument("--only", action="append", help="shapes whose name has this in it")
     parser.add_argument("--warm", action="store_true", help="not cold: no restarts, no empty page cache")
     parser.add_argument("--json", type=Path, help="where to write the figures")
@@ -42,6 +43,8 @@ def main(options):
         if options.people:
             people, resources = making.grow(folder, options.people, options.processes, say)
             say(f"{people:,} people, {resources:,} resources")
+        else:
+            making.migrate(folder, say)  # it may be of an older version
         if options.shapes:
             result, known = timing.measure(folder, say, options.only, chilled=not options.warm)
             written(result, where)
@@ -49,10 +52,14 @@ def main(options):
         if not options.only:
             result["http"] = timing.over_http(folder, known)  # the server holds the folder itself
             written(result, where)
-        with folder.lock("scale"):
-            result["compared"] = timing.compare(folder, say, options.only)
-            written(result, where)
-        say(f"written to {where}")
+    elif options.compare:
+        result = {}
+    else:
+        return 0
+    with folder.lock("scale"):
+        result["compared"] = timing.compare(folder, say, options.only)
+    written(result, where)
+    say(f"written to {where}")
     return 0
 
 

@@ -46,7 +46,7 @@ class Candidates:
         return Found([r["id"] for r in page], self.total, beside)
 
 
-def scan(cases, connection, size=PAGE):
+def scan(cases, connection, say=lambda line: None, size=PAGE):
     """The Found of each case: one pass for what they gather, one over the types they ask for."""
     gathered = [set() for _ in cases]
     gathering = {}
@@ -54,6 +54,7 @@ def scan(cases, connection, size=PAGE):
         for type in case.gather[0] if case.gather else ():
             gathering.setdefault(type, []).append((case.gather[1], into))
     for type, collectors in gathering.items():
+        say(f"reading every {type} for {len(collectors)} searches that need what they are referred to by")
         for _, resource in everything(type, connection):
             for collect, into in collectors:
                 if (what := collect(resource)) is not None:
@@ -63,6 +64,7 @@ def scan(cases, connection, size=PAGE):
     for case, into, collected in zip(cases, candidates, gathered, strict=True):
         by_type.setdefault(case.type, []).append((case.test, into, collected))
     for type, asked in by_type.items():
+        say(f"reading every {type} for {len(asked)} searches")
         for pk, resource in everything(type, connection):
             for test, into, collected in asked:
                 if test(resource, collected):
