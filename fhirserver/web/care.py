@@ -105,20 +105,14 @@ def last_visit(request, id):
 
 @space("professional")
 def timeline(request, id):
-    type = request.GET.get("type")
-    years = record.timeline(request.asking, id, type)
-    return shown(request, "timeline", id, tab="timeline", years=years, type=type, types=types())
-
-
-def types():
-    return [(t, readable.kind(t)) for t in record.SORTED]
+    given = record.timeline(request.asking, id, request.GET.get("type"), request.GET.get("older"))
+    return shown(request, "timeline", id, tab="timeline", **given)
 
 
 @space("professional")
 def results(request, id):
-    return shown(
-        request, "results", id, tab="results", **record.result_pages(request.asking, id, request.GET.get("code"))
-    )
+    given = record.result_pages(request.asking, id, request.GET.get("code"), request.GET.get("older"))
+    return shown(request, "results", id, tab="results", **given)
 
 
 @space("professional")

@@ -1,7 +1,7 @@
 """What the pages of one patient's record show, asked as its reader: /care and /me read the same."""
 
 from base64 import b64decode
-from urllib.parse import quote, urlencode
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from django.http import Http404, HttpResponse
 from django.utils.translation import gettext_lazy as _
@@ -10,14 +10,19 @@ from records import errors
 
 from . import readable
 
-SORTED = {  # type -> parameter of its date
-    "Encounter": "date", "DiagnosticReport": "date", "DocumentReference": "date", "ImagingStudy": "started",
-    "Immunization": "date", "Condition": "recorded-date", "MedicationStatement": "effective", "Procedure": "date",
-    "AllergyIntolerance": "date", "MedicationRequest": "authoredon",
-}  # fmt: skip
+DATED = (  # what a timeline shows
+    "Encounter", "DiagnosticReport", "DocumentReference", "ImagingStudy", "Immunization", "Condition",
+    "MedicationStatement", "Procedure", "AllergyIntolerance", "MedicationRequest",
+)  # fmt: skip
+MEDICINES = ("MedicationStatement", "MedicationRequest")
 RESULTS = ("laboratory", "vital-signs")
 MOST = 200  # of a list on a page
-MOST_KINDS, MOST_OF_A_KIND = 500, 1000  # Observations that are looked through for kinds; that a chart shows
+SUMMARY = {  # how many of each
+    "AllergyIntolerance": MOST, "Condition": MOST, "MedicationStatement": MOST, "MedicationRequest": MOST,
+    "ImagingStudy": 5, "DocumentReference": 8, "Encounter": 5, "Immunization": 20,
+}  # fmt: skip
+SHOWN, CHARTED = 100, 250  # of a page of the timeline; values on a page and in its chart
+MOST_KINDS = 500  # Observations of a record with very many that are looked through for kinds
 SHOWN_AS_TEXT = ("text/plain",)
 
 
@@ -34,16 +39,28 @@ def patient_of(asking, id):
 
 def listed(asking, type, id, count=MOST, **criteria):
     """Resources of a type in the record, newest first."""
-    query = {"patient": f"Patient/{id}", **criteria, "_count": count}
-    if type in SORTED:
-        query["_sort"] = f"-{SORTED[type]}"
-    if type == "Observation":
-        query["_sort"] = "-date"
-    return asking.search(f"{type}?{urlencode(query)}")
+    return asking.search(f"{type}?{urlencode({'patient': f'Patient/{id}', **criteria, '_count': count})}")
 
 
-def items(asking, type, id, since=None, **more):
-    return [readable.item(r, since) for r in listed(asking, type, id, **more)]
+def newest(asking, id, types, page=None, **most):
+    """(resources of the record, newest first, the token of the next page or None): in pages, or so many of each type.
+
+    What the patient only signed or took part in is in her compartment, but not of her record.
+    """
+    query = [("_type", ",".join(types)), *(("max", f"{type}|{number}") for type, number in most.items())]
+    if not most:
+        query += [("_count", SHOWN), *([("_page", page)] if page else [])]
+    bundle = asking.get(f"Patient/{id}/$newest?{urlencode(query)}")
+    found = [e["resource"] for e in bundle.get("entry") or () if e["search"]["mode"] == "match"]
+    return [r for r in found if id in named_patients(r)], following(bundle)
+
+
+def by_type(resources, since=None):
+    """{type: what pages show}, in the order given."""
+    found = {}
+    for each in resources:
+        found.setdefault(each["resourceType"], []).append(readable.item(each, since))
+    return found
 
 
 def is_current(item):
@@ -52,27 +69,33 @@ def is_current(item):
 
 def summary(asking, id, since=None):
     """One screen: allergies first."""
-    problems = items(asking, "Condition", id, since)
+    found = by_type(newest(asking, id, list(SUMMARY), **SUMMARY)[0], since)
+    problems = found.get("Condition", [])
     return {
-        "allergies": items(asking, "AllergyIntolerance", id, since),
+        "allergies": found.get("AllergyIntolerance", []),
         "problems": [p for p in problems if is_current(p)],
         "past": [p for p in problems if not is_current(p)],
-        "medicines": medicines(asking, id, since)[0],
-        "results": latest(newest(asking, id), since)[:12],
-        "imaging": items(asking, "ImagingStudy", id, since, count=5),
-        "documents": items(asking, "DocumentReference", id, since, count=8),
-        "visits": items(asking, "Encounter", id, since, count=5),
-        "vaccines": items(asking, "Immunization", id, since, count=20),
+        "medicines": split(found)[0],
+        "results": latest(measured(asking, id), since)[:12],
+        "imaging": found.get("ImagingStudy", []),
+        "documents": found.get("DocumentReference", []),
+        "visits": found.get("Encounter", []),
+        "vaccines": found.get("Immunization", []),
     }
 
 
-def medicines(asking, id, since=None):
+def medicines(asking, id):
     """(current, past)."""
-    found = items(asking, "MedicationStatement", id, since) + items(asking, "MedicationRequest", id, since)
-    return [m for m in found if is_current(m)], [m for m in found if not is_current(m)]
+    return split(by_type(newest(asking, id, MEDICINES, **dict.fromkeys(MEDICINES, MOST))[0]))
 
 
-def newest(asking, id):
+def split(found):
+    """(current, past) of medicines taken and prescribed."""
+    rows = [m for type in MEDICINES for m in found.get(type, ())]
+    return [m for m in rows if is_current(m)], [m for m in rows if not is_current(m)]
+
+
+def measured(asking, id):
     """The two newest results of each kind, however many there are of others; of a very large record, of the newest."""
     categories = ",".join(RESULTS)
     query = urlencode({"patient": f"Patient/{id}", "category": categories, "max": 2})
@@ -96,13 +119,22 @@ def latest(observations, since=None):
     return list(found.values())
 
 
-def result_pages(asking, id, code):
-    """All kinds of results, or one of them over time."""
+def result_pages(asking, id, code, page=None):
+    """All kinds of results, or one of them over time, in pages."""
     if not code:
-        return {"rows": latest(newest(asking, id))}
-    found = listed(asking, "Observation", id, count=MOST_OF_A_KIND, code=code)
+        return {"rows": latest(measured(asking, id))}
+    query = urlencode({"patient": f"Patient/{id}", "code": code, "_sort": "-date", "_count": CHARTED})
+    bundle = asking.get(f"Observation?{query}{'&' + urlencode({'_page': page}) if page else ''}")
+    found = [e["resource"] for e in bundle.get("entry") or () if e["search"]["mode"] == "match"]
     rows = [readable.item(o) | {"range": readable.limits(o)[2]} for o in found]
-    return {"one": rows[0]["title"] if rows else code, "rows": rows, "series": series(found)}
+    return {"one": rows[0]["title"] if rows else code, "rows": rows, "series": series(found), "code": code,
+            "older": following(bundle), "paged": bool(page)}  # fmt: skip
+
+
+def following(bundle):
+    """The token of the next page, or None."""
+    link = next((link["url"] for link in bundle["link"] if link["relation"] == "next"), "")
+    return dict(parse_qsl(urlsplit(link).query)).get("_page")
 
 
 def series(observations):
@@ -126,15 +158,14 @@ def series(observations):
     }  # fmt: skip
 
 
-def timeline(asking, id, type=None, since=None):
-    """Everything with a date, newest first, the years apart."""
-    types = [type] if type in SORTED else list(SORTED)
-    found = [i for each in types for i in items(asking, each, id, since, count=MOST if type else 50)]
-    found.sort(key=lambda i: i["date"], reverse=True)
+def timeline(asking, id, type=None, page=None):
+    """Everything with a date, newest first, the years apart: a page, and the token of the next one."""
+    found, older = newest(asking, id, [type] if type in DATED else DATED, page)
     years = {}
-    for each in found:
+    for each in map(readable.item, found):
         years.setdefault(each["date"][:4] or str(_("without date")), []).append(each)
-    return list(years.items())
+    return {"years": list(years.items()), "type": type, "types": [(t, readable.kind(t)) for t in DATED],
+            "older": older, "paged": bool(page)}  # fmt: skip
 
 
 def one(asking, id, type, rid):

@@ -4,6 +4,7 @@ Two codes are one group when they share a coding, or through a third that shares
 is known by its text. Observations of the same moment as the last one taken come along.
 """
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -12,21 +13,24 @@ from msgspec import Raw
 
 from .. import errors
 from .. import search as engine
-from ..database import execute
+from ..database import FIXED, execute
 from ..formats.json import dump
 from ..formats.json import parse as tree
 from ..indexing.index import catch_up, searchable_until
 from ..interactions import paging
 from ..interactions.interaction import Outcome, Touched
 from ..interactions.search import bound_patient, lag
-from ..search import compile
+from ..search.conditions import live
+from ..search.parameters import parameter
 from ..search.query import Criterion
-from ..search.results import narrowed
+from ..search.walk import start
+from ..sql import SQL
 from . import inputs, operation
 
 LARGEST = 100  # of max
 MOST = 20_000  # observations looked at; more are a matter for a search
 MOST_SHOWN = 5000
+OF_ROW = re.compile(r"\br\.")  # a condition on the row itself, not on its index rows
 GROUPED = ("category",)  # beside parameters over a code: what the request must bring
 
 
@@ -52,10 +56,12 @@ def grouped(param):
 def lastn(interaction, access):
     """The newest of each code, newest first."""
     most = most_of(interaction)
-    rows = matching(interaction.query, access)
-    if len(rows) > MOST:
-        raise errors.TooCostly(f"More than {MOST} observations match; narrow by code, category or date.")
-    chosen = newest(rows, most)
+    rows = walk(interaction.query, access)
+    if len(rows) > MOST:  # of these some may be hidden, and hidden ones count nowhere
+        rows = walk(interaction.query, access, judged=True)
+        if len(rows) > MOST:
+            raise errors.TooCostly(f"More than {MOST} observations match; narrow by code, category or date.")
+    chosen = newest(rows, most, lambda pks: seen(pks, access))
     issues = [*interaction.query.warnings, *lag(interaction)]
     if len(chosen) > MOST_SHOWN:
         chosen = chosen[:MOST_SHOWN]
@@ -70,31 +76,95 @@ def most_of(interaction):
     return int(given)
 
 
-def matching(query, access):
-    """(pk, occurred, code as text) of the patient's observations that match, newest first."""
-    found = compile.page(narrowed(replace(query, sort=(), count=MOST, contained=None), access), access)
-    rows = execute(
-        "SELECT f.pk, r.occurred, (convert_from(r.body, 'UTF8')::json -> 'code')::text"
-        f" FROM ({found.text}) f(pk), LATERAL (SELECT occurred, body FROM resource WHERE pk = f.pk OFFSET 0) r"
-        " ORDER BY r.occurred DESC, f.pk DESC",  # OFFSET 0: by its key; who expects one row would look through all
-        found.params,
-        prepare=False,
+def walk(query, access, judged=False):
+    """(pk, occurred, kind) of the patient's observations that match, newest first, of MOST at most and one more.
+
+    Index rows alone say it, for whoever asks, unless `judged`: what is chosen of them is judged. Of one kind are those
+    whose codes have the same index rows: the same codings. A text alone has one row, which tells no case: kind None.
+    """
+    begun = start(replace(query, sort=(), contained=None), access)
+    pk, occurred = ("d.resource", "d.occurred") if begun.walked else ("r.pk", "r.occurred")
+    source, where = begun.source, begun.where
+    if judged:
+        where = where & live("Observation", access)
+    elif begun.walked and begun.rows and not OF_ROW.search(begun.others.text):
+        source = SQL(f"(SELECT d.occurred, d.resource FROM {begun.rows.text}) d", begun.rows.params)
+        where = begun.others
+    return execute(
+        f"{begun.first.text}SELECT m.pk, m.occurred, k.kind FROM"
+        f" (SELECT {pk} AS pk, {occurred} AS occurred FROM {source.text} WHERE {where.text}"
+        f" ORDER BY {occurred} DESC, {pk} DESC LIMIT {MOST + 1}) m"
+        " CROSS JOIN LATERAL (SELECT CASE WHEN count(*) > 1 THEN"
+        " hash_array_extended(array_agg(i.key ORDER BY i.key), 0) END AS kind"
+        " FROM token i WHERE i.resource = m.pk AND i.param = %s OFFSET 0) k ORDER BY m.occurred DESC, m.pk DESC",
+        (*begun.first.params, *source.params, *where.params, parameter("Observation", "code").key),
+        FIXED if begun.fixed else False,
     )
-    return [(pk, occurred, code or "{}") for pk, occurred, code in rows]
 
 
-def newest(rows, most):
-    """pks of the newest `most` of each group, with those of the same moment as the last of them."""
-    codes = list(dict.fromkeys(code for _, _, code in rows))  # a few, however many observations have them
-    groups = dict(zip(codes, group([names(tree(code.encode())) for code in codes]), strict=True))
+def seen(pks, access):
+    """{pk: (names of its code, what is told of it)} of those that the actor may find."""
+    visible = live("Observation", access)
+    rows = execute(
+        "SELECT r.pk, r.id, r.version, r.body, r.patient FROM unnest(%s::int8[]) c(pk)"
+        f" CROSS JOIN LATERAL (SELECT * FROM resource s WHERE s.pk = c.pk OFFSET 0) r WHERE {visible.text}",
+        (pks, *visible.params),
+        FIXED,
+    )
+    return {
+        pk: (names(tree(bytes(body)).get("code") or {}), (id, version, body, patient))
+        for pk, id, version, body, patient in rows
+    }
+
+
+def newest(rows, most, seen):
+    """What is told of the newest `most` of each group that are seen, with those of the same moment as the last.
+
+    Of each kind the newest are judged until enough of them are seen; groups are made of these alone, for a hidden
+    observation joins no two codes.
+    """
+    kinds = {}
+    for pk, occurred, kind in rows:
+        kinds.setdefault(kind, []).append((pk, occurred))
+    kinds = [Kind(found, most if kind is not None else len(found)) for kind, found in kinds.items()]
+    while asked := [pk for each in kinds for pk in each.next()]:
+        found = seen(asked)
+        for each in kinds:
+            each.take(found)
+    found = {pk: (occurred, *each.seen[pk]) for each in kinds for pk, occurred in each.rows if pk in each.seen}
+    codes = list(dict.fromkeys(tuple(named) for _, named, _ in found.values()))
+    groups = dict(zip(codes, group(codes), strict=True))
     taken, last, chosen = {}, {}, []
-    for pk, occurred, code in rows:
-        name = groups[code]
+    for _pk, (occurred, named, told) in sorted(found.items(), key=lambda each: (each[1][0], each[0]), reverse=True):
+        name = groups[tuple(named)]
         if taken.get(name, 0) >= most and occurred != last[name]:
             continue
         taken[name], last[name] = taken.get(name, 0) + 1, occurred
-        chosen.append(pk)
+        chosen.append(told)
     return chosen
+
+
+class Kind:
+    """Observations of one code, newest first, of which the newest that are seen are looked for."""
+
+    def __init__(self, rows, most):
+        self.rows, self.most, self.seen = rows, most, {}
+        self.asked, self.step = 0, min(most, MOST) + 1
+
+    def next(self):
+        """pks to judge: none when enough are seen, or all are judged."""
+        if self.asked >= len(self.rows) or self.enough():
+            return []
+        begin, self.asked, self.step = self.asked, self.asked + self.step, self.step * 2
+        return [pk for pk, _ in self.rows[begin : self.asked]]
+
+    def enough(self):
+        """As many as are wanted, and what follows is of another moment than the last of them."""
+        moments = [occurred for pk, occurred in self.rows[: self.asked] if pk in self.seen]
+        return len(moments) >= self.most and self.rows[self.asked][1] != moments[self.most - 1]
+
+    def take(self, found):
+        self.seen |= {pk: found[pk] for pk, _ in self.rows[: self.asked] if pk in found}
 
 
 def names(code):
@@ -119,14 +189,8 @@ def group(named):
     return [root(first) for first, *_ in named]
 
 
-def answer(interaction, chosen, issues):
-    rows = {
-        pk: rest
-        for pk, *rest in execute(
-            "SELECT pk, id, version, body, patient FROM resource WHERE pk = ANY(%s)", (chosen,)
-        )  # seen already in this snapshot
-    }
-    rows = [rows[pk] for pk in chosen]
+def answer(interaction, rows, issues):
+    """The searchset of (id, version, body, patient)."""
     bundle = {"resourceType": "Bundle", "type": "searchset", "total": len(rows)}
     bundle["link"] = [{"relation": "self", "url": paging.url(interaction, interaction.parameters)}]
     entries = [

@@ -2,6 +2,8 @@
 
 import pytest
 
+from accessctl.labels import VISIBILITY
+from tests.accessctl.people import World
 from tests.api import Api, indexed
 
 LOINC, LOCAL = "http://loinc.org", "urn:local"
@@ -86,3 +88,24 @@ def test_within_the_access(api):
 )
 def test_refused(api, query):
     assert api.get(f"Observation/$lastn?{query}").status_code == 400
+
+
+def test_what_is_hidden_joins_no_codes_and_takes_no_place(database):
+    """A reader who may not see some is told what would be told if they were not there, however many they are."""
+    world = World()
+    world.consents(to="Practitioner/dr-doctor")
+    path = f"Observation/$lastn?patient={world.a}&category=vital-signs&max=2"
+    seen = [
+        world.made(observation(f"o{day}", f"2020-01-0{day}", code, patient=world.a))
+        for day, code in ((1, HEART), (2, OURS), (3, HEART), (4, HEART))
+    ]
+    indexed()
+    before = ids(world.doctor.get(path))
+    assert before == [seen[3], seen[2], seen[1]]
+    hidden = {"meta": {"security": [{"system": VISIBILITY, "code": "MASQUE_PS"}]}}
+    for day in range(1, 20):
+        codes = (HEART, OURS) if day % 2 else (HEART,)
+        world.made(observation(f"m{day}", f"2021-01-{day:02}", *codes, patient=world.a) | hidden)
+    indexed()
+    assert ids(world.doctor.get(path)) == before
+    assert len(ids(world.patient.get(path))) == 2, "to who sees all, they are of one code"

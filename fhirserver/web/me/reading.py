@@ -7,7 +7,7 @@ from django.views.decorators.http import require_POST
 
 from accessctl.labels import VISIBILITY
 
-from .. import readable, record
+from .. import record
 from ..ask import space
 from .space import shown
 
@@ -21,17 +21,14 @@ def summary(request, id):
 
 @space("patient")
 def timeline(request, id):
-    type = request.GET.get("type")
-    types = [(t, readable.kind(t)) for t in record.SORTED]
-    years = record.timeline(request.asking, id, type)
-    return shown(request, "timeline", id, tab="timeline", years=years, type=type, types=types)
+    given = record.timeline(request.asking, id, request.GET.get("type"), request.GET.get("older"))
+    return shown(request, "timeline", id, tab="timeline", **given)
 
 
 @space("patient")
 def results(request, id):
-    return shown(
-        request, "results", id, tab="results", **record.result_pages(request.asking, id, request.GET.get("code"))
-    )
+    given = record.result_pages(request.asking, id, request.GET.get("code"), request.GET.get("older"))
+    return shown(request, "results", id, tab="results", **given)
 
 
 @space("patient")
