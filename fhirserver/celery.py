@@ -21,6 +21,7 @@ SWEEP_SECONDS = 2.0
 SEAL_SECONDS = 1.0
 NOTIFY_SECONDS = 1.0
 TIDY_SECONDS = 60.0
+SAMPLE_SECONDS = 60.0
 TRANSPORT_ALIASES["folder"] = "fhirserver.queue:Transport"
 
 log = logging.getLogger("fhirserver.worker")
@@ -159,7 +160,24 @@ class Tidying(Round):
         return purge() or more
 
 
+class Sampling(Round):
+    """How the server does, for the plots of the dashboard."""
+
+    seconds = SAMPLE_SECONDS
+    sampler = None
+
+    def run(self):
+        from .samples import Sampler
+
+        self.sampler = Sampler(os.environ.get("PROMETHEUS_MULTIPROC_DIR"))
+        super().run()
+
+    def work(self):
+        self.sampler.take()
+
+
 app.steps["worker"].add(Sweep)
 app.steps["worker"].add(Sealing)
 app.steps["worker"].add(Notifying)
 app.steps["worker"].add(Tidying)
+app.steps["worker"].add(Sampling)

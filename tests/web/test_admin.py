@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from allauth.mfa.models import Authenticator
@@ -11,6 +12,7 @@ from django.contrib.auth import get_user_model
 from accessctl.models import AuditRecord, Client, Token
 from accessctl.people import Person
 from accessctl.rights import Doubt, MatrixCell, Opening, Review, StaffRole
+from fhirserver.models import Sample
 from fhirserver.settings import SETTINGS
 from fhirserver.web.admin import audit as audit_page
 from fhirserver.web.admin import matrix as matrix_page
@@ -193,6 +195,24 @@ def test_jobs_are_asked_for_and_cancelled(clinic):
     runner.submit("/admin/jobs/", {"again": job.pk + 1})
     assert "There is no such job." in text(runner.get("/admin/jobs/")), "it has not ended"
     assert Job.objects.count() == 2
+
+
+def test_the_dashboard_draws_the_samples_and_tells_them_in_a_table(clinic):
+    runner = signed_in("runner")
+    assert "Nothing to draw yet" in text(runner.get("/admin/")) and "uplot" not in text(runner.get("/admin/"))
+    now = datetime.now(UTC).replace(second=0, microsecond=0)
+    for minutes, requests in ((600, 60), (5, None), (1, 120)):
+        told = {"errors": 2, "seconds": 0.6, "slow": 0.025} if requests else {}
+        at = now - timedelta(minutes=minutes)
+        Sample.objects.create(at=at, node="a", waiting=minutes, lag=0.5, requests=requests, **told)
+    Sample.objects.create(at=now - timedelta(minutes=1), node="b", waiting=7, lag=1, requests=80, errors=0, seconds=1.4,
+                          slow=0.25)  # fmt: skip
+    page = text(runner.get("/admin/"))
+    drawn = json.loads(page.split('id="plot-requests" type="application/json">')[1].split("</script>")[0])
+    assert [line["values"] for line in drawn["lines"]] == [[None, 200.0], [None, 2.0]], "of both nodes together"
+    cells = page.split("<tbody>")[1].split("</tbody>")[0]
+    assert "200.0" in cells and "10.0" in cells and "250.0" in cells and "–" in cells
+    assert "60.0" not in cells and "60.0" in text(runner.get("/admin/?hours=24"))
 
 
 def test_settings_are_shown_without_secrets(clinic, settings):

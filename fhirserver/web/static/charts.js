@@ -20,9 +20,11 @@ for (const place of document.querySelectorAll("[data-chart]")) {
   const language = document.documentElement.lang;
   const day = new Intl.DateTimeFormat(language, {year: "numeric", month: "short", day: "numeric"});
   const size = () => ({width: place.clientWidth, height: Math.max(220, Math.min(340, place.clientWidth * .5))});
+  const clock = new Intl.DateTimeFormat(language, {hour: "2-digit", minute: "2-digit", timeZone: "UTC"});
   const months = new Intl.DateTimeFormat(language, {year: "2-digit", month: "short"});
+  const [tick, moment] = series.clock ? [clock, clock] : [months, day];
   const plot = new uPlot({...size(),
-    axes: [{...axis, values: (_, ticks) => ticks.map(t => months.format(t * 1000))}, {...axis, size: 56, label: series.unit}],
-    series: [{label: "", value: (_, v) => v == null ? "" : day.format(v * 1000)}, ...options]}, data, place);
+    axes: [{...axis, values: (_, ticks) => ticks.map(t => tick.format(t * 1000))}, {...axis, size: 56, label: series.unit}],
+    series: [{label: "", value: (_, v) => v == null ? "" : moment.format(v * 1000)}, ...options]}, data, place);
   addEventListener("resize", () => plot.setSize(size()));
 }
