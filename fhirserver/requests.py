@@ -3,7 +3,7 @@
 import ipaddress
 import re
 from functools import cache
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from django.conf import settings
 from django.core.exceptions import DisallowedHost
@@ -108,6 +108,17 @@ def believed(address):
     except ValueError:
         return False
     return any(found in network for network in trusted())
+
+
+def in_clear(request):
+    """Did it come to a proxy that we believe without TLS, from another machine? (SMART: TLS 1.2 on every exchange)
+
+    To this server itself nobody else comes so: see what `up` refuses.
+    """
+    if not from_proxy(request):
+        return False
+    parts = urlsplit(base(request))
+    return parts.scheme == "http" and parts.hostname not in ("localhost", "127.0.0.1", "::1")
 
 
 def base(request):

@@ -39,13 +39,14 @@ def new_secret():
     return secrets.token_urlsafe(32)
 
 
-def access_token(text, client, scopes, authorization=None):
+def access_token(text, client, scopes, authorization=None, purpose=None):
     """Store an access token of a client: of the person who authorised it, of whom it serves, or its own."""
     Token.objects.create(
         digest=digest(text),
         client=client,
         user=authorization.user if authorization else client.behalf,
         scopes=scopes,
+        purpose=authorization.purpose if authorization else purpose,
         patient=authorization.patient if authorization else None,
         authorization=authorization,
         expires=timezone.now() + (PERSONAL if authorization else BACKEND),

@@ -2,6 +2,7 @@
 
 from urllib.parse import urlsplit
 
+from ..purposes import InvalidPurpose, purpose, stated
 from ..scopes import CONTEXT, InvalidScope, parse
 from .tables import Client
 
@@ -15,7 +16,7 @@ class InvalidClient(ValueError):
 
 
 def register(name, *, title="", scopes="", redirects=(), launch_url=None, jwks=None, jwks_uri=None, introspects=False,
-             behalf=None):  # fmt: skip
+             behalf=None, purposes=()):  # fmt: skip
     """Register a client under its client_id, or register it anew; what it was granted before stays."""
     if not name or not name.isprintable() or " " in name or len(name) > 200:
         raise InvalidClient("a client_id is up to 200 printable characters without spaces")
@@ -39,11 +40,16 @@ def register(name, *, title="", scopes="", redirects=(), launch_url=None, jwks=N
         raise InvalidClient("system/ scopes are for backend services, which have no redirect addresses")
     if behalf is not None and redirects:
         raise InvalidClient("a client on behalf of one person is a backend service, which has no redirect addresses")
+    try:
+        purposes = sorted({stated(each, (purpose(each),)) for each in purposes})
+    except InvalidPurpose as error:
+        raise InvalidClient(str(error)) from error
     client, _ = Client.objects.update_or_create(
         name=name,
         defaults={
             "title": title or name, "scopes": " ".join(scopes.split()), "redirects": list(redirects),
             "launch_url": launch_url, "jwks": jwks, "jwks_uri": jwks_uri, "introspects": introspects, "behalf": behalf,
+            "purposes": purposes,
         },
     )  # fmt: skip
     return client

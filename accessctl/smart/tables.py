@@ -20,6 +20,7 @@ class Client(models.Model):
     jwks_uri = models.TextField(null=True)
     introspects = models.BooleanField(db_default=False)  # may ask about tokens of other clients
     behalf = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True)  # of a service account
+    purposes = ArrayField(models.CharField(max_length=40), default=list, db_default=[])  # it may state, beside ordinary
 
     class Meta:
         db_table = "client"
@@ -44,6 +45,7 @@ class Authorization(models.Model):
     nonce = models.TextField(null=True)
     scopes = models.TextField()
     patient = models.CharField(max_length=64, null=True)
+    purpose = models.CharField(max_length=40, null=True)
     context = models.JSONField(default=dict)  # further launch context, as the token response tells it
     session = models.CharField(max_length=64, null=True)  # it ends with this one (online_access)
     authenticated = models.DateTimeField(null=True)  # when the person logged in

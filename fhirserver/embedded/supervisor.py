@@ -157,8 +157,13 @@ class Server:
                 f"Demo people have well-known rights, so they are served to this machine only, not on "
                 f"{self.options.host}: use a folder started with --empty, or a loopback address."
             )
-        if not os.environ.get("FHIRSERVER_TLS_CERT"):
-            say("warning: without FHIRSERVER_TLS_CERT and _KEY records travel unencrypted unless a proxy adds TLS")
+        proxied = os.environ.get("FHIRSERVER_BASE_URL", "").startswith("https://")
+        if not (os.environ.get("FHIRSERVER_TLS_CERT") or proxied or os.environ.get("FHIRSERVER_TRUSTED_PROXIES")):
+            raise StartFailed(
+                f"Records and tokens would travel unencrypted to {self.options.host}: set "
+                "FHIRSERVER_TLS_CERT and _KEY, or FHIRSERVER_BASE_URL to the https address of a proxy, or "
+                "FHIRSERVER_TRUSTED_PROXIES."
+            )
 
     def _start(self):
         if self.postgres:

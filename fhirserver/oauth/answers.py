@@ -13,6 +13,7 @@ from records import errors
 
 from ..origins import registered
 from ..overload import gate
+from ..requests import in_clear
 
 log = logging.getLogger("fhirserver.oauth")
 FORM = "application/x-www-form-urlencoded"
@@ -63,6 +64,8 @@ def endpoint(methods, anybody=False):
 def answered(view, request, request_id):
     """The response of a view, whatever happens in it."""
     try:
+        if in_clear(request):
+            raise Refused("invalid_request", "TLS is required.")
         with gate:
             status, tree = view(request)
     except Refused as error:

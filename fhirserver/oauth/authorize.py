@@ -5,7 +5,7 @@ its registered address. Between the page and the answer the request travels sign
 """
 
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from urllib.parse import urlencode, urlsplit
 
 from django.contrib.auth.views import redirect_to_login
@@ -15,24 +15,25 @@ from django.shortcuts import render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
+from accessctl.purposes import InvalidPurpose, stated
 from accessctl.scopes import CONTEXT, InvalidScope, granted
 from accessctl.smart import families, launches
 from accessctl.smart.registration import same_redirect
 from accessctl.smart.tables import Client
 
-from ..requests import base
+from ..requests import base, in_clear
 from ..web.headers import content
 from . import people
 from .addresses import site
 from .context import fhir_user
-from .words import described
+from .words import described, purpose_of
 
 SALT = "oauth.consent"
 PATIENCE = 900  # seconds that a consent page may stay open
 CHALLENGE = re.compile(r"[A-Za-z0-9\-_]{43}\Z")  # SHA-256 in base64url (RFC 7636 4.2)
 LONGEST = 4000  # characters of state, nonce, scope
 ONCE = ("client_id", "redirect_uri", "response_type", "scope", "state", "aud", "code_challenge", "launch", "nonce",
-        "code_challenge_method", "response_mode", "prompt")  # fmt: skip
+        "code_challenge_method", "response_mode", "prompt", "purpose_of_use")  # fmt: skip
 
 
 class Unsafe(Exception):
@@ -58,10 +59,13 @@ class Asked:
     challenge: str = ""
     nonce: str = ""
     launch: str = ""
+    purpose: str = ""
 
 
 def authorize(request):
-    """GET or form POST of an application, which grants nothing by itself. (S12)"""
+    """GET or form POST of an application, which grants nothing by itself. (S10, S12)"""
+    if in_clear(request):
+        return unsafe(request, _("The connection is not encrypted."))
     if request.method == "POST":
         if request.META.get("QUERY_STRING"):
             return unsafe(request, _("The request has parameters in two places."))
@@ -97,7 +101,7 @@ def read(request):
         given.get("code_challenge", ""), given.get("nonce", ""), given.get("launch", ""),
     )  # fmt: skip
     check(asked, given, base(request))
-    return asked, client
+    return replace(asked, purpose=purpose(given.get("purpose_of_use"), asked, client)), client
 
 
 def check(asked, given, here):
@@ -118,6 +122,14 @@ def check(asked, given, here):
         raise Refused("request_not_supported", "request objects are not taken", asked)
 
 
+def purpose(text, asked, client):
+    """The code of the purpose of use that the application states; "" when it states none."""
+    try:
+        return stated(text, client.purposes) if text else ""
+    except InvalidPurpose as error:
+        raise Refused("invalid_request", str(error), asked) from error
+
+
 def page(request, asked, client):
     """The consent page: what is asked, for which record, yes or no."""
     launch = launches.waiting(asked.launch, client, request.user) if asked.launch else None
@@ -128,7 +140,8 @@ def page(request, asked, client):
         raise Refused("invalid_scope", "none of these scopes can be granted to this application", asked)
     chooses = launch is None or not launch.patient
     chooses = chooses and any(word == "launch/patient" or word.startswith("patient/") for word in words)
-    choice = people.choice(request.user, client, base(request), request.GET.get("name", "")) if chooses else None
+    reader = people.person(request.user, client, asked.purpose)
+    choice = people.choice(reader, base(request), request.GET.get("name", "")) if chooses else None
     if chooses and not choice.rows and not choice.searched:
         raise Refused("access_denied", "there is no record that this person may open", asked)
     state = signing.dumps({"asked": asdict(asked), "words": words, "user": request.user.pk}, salt=SALT, compress=True)
@@ -137,7 +150,8 @@ def page(request, asked, client):
         "client": client, "host": urlsplit(asked.redirect).netloc, "state": state, "choice": choice,
         "scopes": [(word, described(word)) for word in words if word not in fixed],
         "facts": [described(word) for word in fixed if described(word)],
-        "patient": launch and launch.patient and people.one(request.user, client, base(request), launch.patient),
+        "patient": launch and launch.patient and people.one(reader, base(request), launch.patient),
+        "purpose": purpose_of(asked.purpose),
         "kept": [(name, value) for name, value in request.GET.items() if name != "name"],
     })  # fmt: skip
     return framed(response, asked)
@@ -194,11 +208,12 @@ def allow(request, asked, client, words):
         patient, context = launch.patient, launch.context
     if patient is None and any(word == "launch/patient" or word.startswith("patient/") for word in words):
         patient, context = request.POST.get("patient", ""), {"need_patient_banner": True, **context}
-    if patient is not None and people.one(request.user, client, base(request), patient) is None:
+    reader = people.person(request.user, client, purpose(asked.purpose, asked, client))
+    if patient is not None and people.one(reader, base(request), patient) is None:
         raise Refused("access_denied", "the record is not one that this person may open", asked)
     code = families.authorized(
         client, request.user, scopes=" ".join(words), redirect=asked.redirect, challenge=asked.challenge,
-        nonce=asked.nonce or None, patient=patient, context=context,
+        nonce=asked.nonce or None, patient=patient, context=context, purpose=asked.purpose or None,
         session=request.session.session_key if "online_access" in words else None,
     )  # fmt: skip
     return back(request, asked, code=code)

@@ -9,7 +9,7 @@ from django.views.decorators.http import require_POST
 from accessctl.scopes import CONTEXT
 from accessctl.smart import families
 
-from .words import described
+from .words import described, purpose_of
 
 
 @login_required
@@ -21,6 +21,7 @@ def applications(request):
             "title": each.client.title or each.client.name,
             "since": each.created,
             "lasts": "offline_access" in each.scopes.split(),
+            "purpose": purpose_of(each.purpose),
             "may": [described(word) for word in each.scopes.split() if word not in CONTEXT],
         }
         for each in families.living(request.user)

@@ -53,8 +53,7 @@ def address(client, here, handle):
 def context(given, actor, here):
     """What the token response will tell beside the patient. (S25)"""
     told = {"need_patient_banner": given.get("need_patient_banner", "true") == "true"}
-    if intent := given.get("intent"):
-        told["intent"] = intent
+    told |= {name: given[name] for name in ("intent", "tenant") if name in given}  # words between EHR and application
     if encounter := given.get("encounter"):
         found = people.found(actor, Interaction("read", "instance", "Encounter", encounter, base=here))
         subject = (found or {}).get("subject", {}).get("reference")

@@ -29,23 +29,23 @@ class Choice:
         return bool(self.name)
 
 
-def choice(user, client, here, name=""):
+def choice(reader, here, name=""):
     """The first records that this person may see, perhaps of a name."""
     asked = (("_count", str(SHOWN + 1)),) + ((("name", name),) if name else ())
-    found = asks(person(user, client), Interaction("search-type", "type", "Patient", parameters=asked, base=here))
+    found = asks(reader, Interaction("search-type", "type", "Patient", parameters=asked, base=here))
     rows = [shown(e["resource"]) for e in found.get("entry", ()) if e["search"]["mode"] == "match"]
     return Choice(rows[:SHOWN], len(rows) > SHOWN, name)
 
 
-def one(user, client, here, id):
+def one(reader, here, id):
     """The record of this id, if this person may see it."""
-    patient = found(person(user, client), Interaction("read", "instance", "Patient", id, base=here))
+    patient = found(reader, Interaction("read", "instance", "Patient", id, base=here))
     return patient and shown(patient)
 
 
-def person(user, client):
+def person(user, client, purpose=None):
     """The person as an actor who reads through this client."""
-    return replace(actor_of(user.get_username(), SCOPE), client=client.name)
+    return replace(actor_of(user.get_username(), SCOPE, purpose or None), client=client.name)
 
 
 def found(actor, interaction):

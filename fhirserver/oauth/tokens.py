@@ -5,6 +5,7 @@ from urllib.parse import urlencode
 
 from django.db import transaction
 
+from accessctl.purposes import concept
 from accessctl.smart import families
 
 from ..overload import allowance
@@ -88,10 +89,12 @@ def meaning(text, client, here):
     """The claims of an active token; None when it is not active, or not this client's to ask about."""
     if found := families.valid_token(text):
         owner, user, authorization, scopes = found.client, found.user, found.authorization, found.scopes
+        purpose = found.purpose
         patient, kind = found.patient, {"token_type": "Bearer"}
     elif found := families.valid_refresh(text):
         authorization = found.authorization
         owner, user, scopes, patient = authorization.client, authorization.user, authorization.scopes, None
+        purpose = authorization.purpose
         kind = {"token_type": "refresh_token"}
     else:
         return None
@@ -103,6 +106,8 @@ def meaning(text, client, here):
     }  # fmt: skip
     if patient:
         told["patient"] = patient
+    if purpose:
+        told["extensions"] = {"ihe_iua": {"purpose_of_use": [concept(purpose)]}}
     if authorization:
         told |= authorization.context
     if user:

@@ -16,8 +16,10 @@ from oauthlib.oauth2 import (
     RevocationEndpoint,
     TokenEndpoint,
 )
+from oauthlib.oauth2.rfc6749.errors import InvalidRequestError
 from oauthlib.oauth2.rfc6749.grant_types.authorization_code import code_challenge_method_s256
 
+from accessctl.purposes import InvalidPurpose, purpose, stated
 from accessctl.scopes import InvalidScope, granted
 from accessctl.smart import families
 from accessctl.smart.tables import Client
@@ -84,6 +86,7 @@ class Validator(RequestValidator):
     def stands_for(self, authorization, request):
         request.authorization = authorization
         request.user, request.scopes = authorization.user, authorization.scopes.split()
+        self.remains(authorization.purpose)
         return not self.over(authorization)
 
     def over(self, authorization):
@@ -129,6 +132,24 @@ class Validator(RequestValidator):
     def rotate_refresh_token(self, request):
         return True
 
+    # purposes of use
+
+    def remains(self, granted):
+        """What the person saw is what counts: a purpose may be said again, and no other."""
+        if (text := self.form.get("purpose_of_use")) and self.understood(purpose, text) != granted:
+            raise InvalidRequestError("purpose_of_use is another than the one that was authorised")
+
+    def states(self, client):
+        """The purpose that a backend service states, if any."""
+        text = self.form.get("purpose_of_use")
+        return self.understood(stated, text, client.purposes) if text else None
+
+    def understood(self, read, *given):
+        try:
+            return read(*given)
+        except InvalidPurpose as error:
+            raise InvalidRequestError(str(error)) from error
+
     # scopes and tokens
 
     def get_default_scopes(self, client_id, request, *args, **kwargs):
@@ -136,12 +157,16 @@ class Validator(RequestValidator):
 
     def validate_scopes(self, client_id, scopes, client, request, *args, **kwargs):
         """A backend service asks for what it was registered for, word by word; else it learns so at once. (S27)"""
+        request.purpose = self.states(client)
         return bool(scopes) and within(scopes, client.scopes)
 
     def save_token(self, token, request, *args, **kwargs):
         """Store what is about to be told."""
         authorization = getattr(request, "authorization", None)
-        families.access_token(token["access_token"], request.client, token["scope"], authorization)
+        purpose = authorization.purpose if authorization else request.purpose
+        families.access_token(token["access_token"], request.client, token["scope"], authorization, purpose)
+        if purpose:
+            token["purpose_of_use"] = purpose
         if authorization is None:
             return
         if request.grant_type == "authorization_code":

@@ -34,6 +34,28 @@ WORDS = {
 }
 
 
+PURPOSES = {
+    "TREAT": gettext_lazy("care"),
+    "ETREAT": gettext_lazy("emergency care"),
+    "BTG": gettext_lazy("break the glass"),
+    "COC": gettext_lazy("coordination of care"),
+    "CAREMGT": gettext_lazy("care management"),
+    "PATRQT": gettext_lazy("at the patient's request"),
+    "FAMRQT": gettext_lazy("at the family's request"),
+    "HRESCH": gettext_lazy("research"),
+    "CLINTRCH": gettext_lazy("clinical research"),
+    "PUBHLTH": gettext_lazy("public health"),
+    "HPAYMT": gettext_lazy("billing"),
+    "HOPERAT": gettext_lazy("running of the institution"),
+    "HQUALIMP": gettext_lazy("quality of care"),
+}
+
+
+def purpose_of(code):
+    """The purpose in words, with its code; None of none."""
+    return code and f"{PURPOSES[code]} ({code})" if code in PURPOSES else code or None
+
+
 def described(word):
     """The scope as a sentence; None when there is nothing to say."""
     if word in WORDS:

@@ -1,5 +1,6 @@
 """Applications of people: code and PKCE, consent, context, refresh. (SMART S4, S12-S26, S31, S32; A57-A61, A68, A69)"""
 
+import json
 import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -83,6 +84,33 @@ def test_S12_a_form_may_ask_too(world, app):
     assert answer.status_code == 302 and answer.headers["Location"].startswith("/oauth/authorize?")
     page = Browser("alice").http.get(answer.headers["Location"])
     assert page.status_code == 200
+
+
+def test_S12_in_one_place_and_by_no_other_method(world, app):
+    browser = Browser("alice")
+    assert browser.http.post("/oauth/authorize?scope=user/*.rs", app.request()).status_code == 400
+    for method in ("put", "delete", "patch"):
+        assert getattr(browser.http, method)("/oauth/authorize?" + urlencode(app.request())).status_code == 405
+    assert not Authorization.objects.exists()
+
+
+def test_S18_an_error_is_not_kept_either(world, app):
+    answer = app.exchange("no code")
+    assert answer.status_code == 400 and set(answer.tree) <= {"error", "error_description"}
+    assert answer.headers["Cache-Control"] == "no-store" and answer.headers["Pragma"] == "no-cache"
+
+
+def test_S25_what_is_no_context_in_what_an_ehr_tells(ehr):
+    """What is no object with a reference, canonical or identifier is refused; what is, comes back as it was."""
+    entries = [{"reference": "ImagingStudy/1", "role": "https://example.org/role/current"},
+               {"canonical": "http://example.org/Questionnaire/1"}]  # fmt: skip
+    form = {"client_id": "app", "patient": ehr.a, "fhirContext": json.dumps(entries), "tenant": "clinic-7"}
+    opened = post("/oauth/launch", form, **ehr.bearer).tree
+    tree = ehr.app.tokens("doctor", "launch patient/*.rs", launch=opened["launch"])
+    assert tree["fhirContext"] == entries and tree["tenant"] == "clinic-7"
+    for wrong in ([{"role": "x"}], {"reference": "ImagingStudy/1"}, [["reference"]], "x"):
+        answer = post("/oauth/launch", {**form, "fhirContext": json.dumps(wrong)}, **ehr.bearer)
+        assert (answer.status_code, answer.tree["error"]) == (400, "invalid_request")
 
 
 def test_a_person_who_is_not_known_yet_signs_in_first(world, app):

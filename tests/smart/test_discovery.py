@@ -4,12 +4,17 @@ import json
 
 import pytest
 from django.test import Client as Http
+from joserfc import jwt
+from joserfc.errors import BadSignatureError
+from joserfc.jwk import KeySet
 
+from accessctl.scopes import InvalidScope, granted
 from accessctl.smart.registration import register
 from fhirserver import origins
+from fhirserver.oauth import signing
 from tests.api import Api
 
-from .clients import SITE
+from .clients import RSA, SITE, Backend, post
 
 ADDRESSES = ["/fhir/.well-known/smart-configuration", "/.well-known/smart-configuration"]
 
@@ -34,9 +39,38 @@ def test_S1_other_methods(db):
     assert Http().post(ADDRESSES[0]).status_code == 405
 
 
+def test_S2_a_forged_host_is_in_no_address(db):
+    for headers in ({"HTTP_HOST": "evil.example"}, {"HTTP_X_FORWARDED_HOST": "evil.example"}):
+        answer = Http().get(ADDRESSES[0], **headers)
+        assert answer.status_code in (200, 400) and b"evil" not in answer.content
+
+
+def test_S3_S8_what_is_not_listed_is_not_there(database):
+    """No grant, way of proving oneself or context beyond what is told."""
+    told = json.loads(Http().get(ADDRESSES[0]).content)
+    for grant in ("password", "implicit", "urn:ietf:params:oauth:grant-type:device_code"):
+        assert grant not in told["grant_types_supported"]
+        assert post("/oauth/token", {"grant_type": grant}).tree["error"] == "unsupported_grant_type"
+    robot = Backend()
+    secret = {"grant_type": "client_credentials", "client_id": robot.name, "client_secret": "x"}
+    assert "client-confidential-symmetric" not in told["capabilities"]
+    assert post("/oauth/token", secret).tree["error"] == "invalid_client"
+    assert "context-standalone-encounter" not in told["capabilities"]
+    with pytest.raises(InvalidScope):
+        granted("launch/nothing", "launch/patient")
+
+
 def test_S5_sso(db):
     told = json.loads(Http().get(ADDRESSES[0]).content)
     assert ("sso-openid-connect" in told["capabilities"]) == ("issuer" in told) == ("jwks_uri" in told)
+
+
+def test_S5_the_keys_verify_what_is_ours_alone(database):
+    keys = KeySet.import_key_set(json.loads(Http().get("/oauth/jwks").content))
+    assert jwt.decode(signing.signed({"sub": "x"}), keys, algorithms=["RS256"]).claims["sub"] == "x"
+    forged = jwt.encode({"alg": "RS256", "kid": keys.keys[0].kid}, {"sub": "x"}, RSA, algorithms=["RS256"])
+    with pytest.raises(BadSignatureError):
+        jwt.decode(forged, keys, algorithms=["RS256"])
 
 
 def test_S7_endpoints_beside_the_token(database):

@@ -6,6 +6,7 @@ from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError
 
 from accessctl import actor, scopes
+from accessctl.purposes import purpose
 from fhirserver.embedded.folder import FolderError
 from fhirserver.embedded.reach import add_data_argument, reach
 
@@ -18,7 +19,7 @@ class Command(BaseCommand):
         parser.add_argument("--client", required=True, help="name of the client; registered when new")
         parser.add_argument("--scope", required=True, help="SMART scopes, such as 'system/*.cruds'")
         parser.add_argument("--user", help="login of the person on whose behalf the client acts")
-        parser.add_argument("--purpose", help="purpose of use, such as TREAT")
+        parser.add_argument("--purpose", type=purpose, help="purpose of use, such as TREAT")
         parser.add_argument("--patient", help="id of the Patient in context, for patient/ scopes")
         parser.add_argument("--hours", type=float, default=12, help="how long it is valid (default 12)")
 

@@ -23,6 +23,7 @@ class Command(BaseCommand):
         parser.add_argument("--launch-url", help="where an EHR launch of it begins")
         parser.add_argument("--jwks", help="its public keys: a file, or an https address")
         parser.add_argument("--behalf", metavar="LOGIN", help="the person on whose behalf a backend service acts")
+        parser.add_argument("--purpose", action="append", default=[], help="purpose of use that it may state")
         parser.add_argument("--introspects", action="store_true", help="it may ask about tokens of other clients")
 
     def handle(self, **options):
@@ -35,6 +36,7 @@ class Command(BaseCommand):
                     redirects=options["redirect"],
                     launch_url=options["launch_url"],
                     introspects=options["introspects"],
+                    purposes=options["purpose"],
                     behalf=get_user_model().objects.get(username=options["behalf"]) if options["behalf"] else None,
                     **keys(options["jwks"]),
                 )

@@ -92,6 +92,7 @@ def edit(request, id):
 def read(request):
     given = {name: request.POST.get(name, "").strip() for name in TEXTS}
     given["redirects"] = request.POST.get("redirects", "").split()
+    given["purposes"] = request.POST.get("purposes", "").split()
     return given | {"introspects": request.POST.get("introspects") == "yes"}
 
 
@@ -100,7 +101,8 @@ def as_given(client):
     return {
         "client_id": client.name, "title": client.title, "scopes": client.scopes, "redirects": client.redirects,
         "launch_url": client.launch_url or "", "jwks_uri": client.jwks_uri or "", "jwks": jwks,
-        "introspects": client.introspects, "behalf": client.behalf.username if client.behalf else "",
+        "introspects": client.introspects, "purposes": client.purposes,
+        "behalf": client.behalf.username if client.behalf else "",
     }  # fmt: skip
 
 
@@ -114,7 +116,7 @@ def kept(given):
     client = register(
         given["client_id"], title=given["title"], scopes=given["scopes"], redirects=given["redirects"],
         launch_url=given["launch_url"] or None, jwks=keys(given["jwks"]), jwks_uri=given["jwks_uri"] or None,
-        introspects=given["introspects"], behalf=behalf,
+        introspects=given["introspects"], behalf=behalf, purposes=given["purposes"],
     )  # fmt: skip
     if alone(client):
         client.active = False
