@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from . import bundles, compare, lag, pages, report, rights, run, scale
+from . import bundles, compare, cost, lag, pages, report, rights, run, scale
 from .connection import Target
 
 
@@ -31,6 +31,7 @@ def parse(arguments):
     scale.command(commands)
     rights.command(commands)
     lag.command(commands)
+    cost.command(commands)
     pages.command(commands)
     compare.command(commands)
     for command in (one, both):
@@ -73,6 +74,8 @@ def main(arguments=None):
         return 0
     if options.command == "pages":
         return pages.main(options)
+    if options.command == "cost":
+        return told(cost.measure(options), options.json)
     todo = plan(options)
     if options.command == "bench":
         from . import peers
@@ -84,8 +87,13 @@ def main(arguments=None):
         if options.vs:
             targets.append(Target(options.vs_name, options.vs, options.vs_token, options.vs_pid))
         result = run.measure(tuple(targets), todo)
+    return told(result, options.json)
+
+
+def told(result, where):
+    """Print the table, keep the result whole; 1 when the first server answered an error."""
     print("\n".join(["", *report.table(result)]))
-    where = options.json or Path("bench-results") / time.strftime("%Y%m%dT%H%M%S.json")
+    where = where or Path("bench-results") / time.strftime("%Y%m%dT%H%M%S.json")
     where.parent.mkdir(parents=True, exist_ok=True)
     where.write_text(json.dumps(result, indent=1))
     print(f"written to {where}")

@@ -42,16 +42,16 @@ def started(alone=False):
 
 
 @contextlib.contextmanager
-def ours(folder):
+def ours(folder, name="ours", program=("manage.py", "up")):
     """This server with tokens and validation on, as `manage.py up` starts it."""
     port = free_port()
     base = f"http://127.0.0.1:{port}/fhir"
-    command = [sys.executable, "manage.py", "up", "--port", str(port), "--data", str(folder), "--empty"]
+    command = [sys.executable, *program, "--port", str(port), "--data", str(folder), "--empty"]
     with running(command, ROOT, folder.with_suffix(".log"), base) as process:
         issue = [sys.executable, "manage.py", "issue_token", "--data", str(folder)]
         issue += ["--client", "benchmark", "--scope", "system/*.cruds"]
         said = subprocess.run(issue, cwd=ROOT, check=True, capture_output=True, text=True).stdout
-        yield Target("ours", base, said.split()[-1], process.pid)
+        yield Target(name, base, said.split()[-1], process.pid)
 
 
 @contextlib.contextmanager
