@@ -2,6 +2,7 @@
 
 import os
 import threading
+from collections import deque
 from contextlib import contextmanager
 from queue import Empty, SimpleQueue
 
@@ -19,22 +20,28 @@ OURS = ("host", "port", "dbname", "user", "password", "options", "connect_timeou
 
 
 class Pool:
-    """Connections to one database as one role; a place in the queue is a Session, or None for one not made yet."""
+    """Connections to one database as one role, made when needed: so many may be lent, those at rest wait in a stack.
+
+    The one given back last is lent next: what it has prepared is in the caches, and what nobody needs is not made.
+    """
 
     def __init__(self, parameters, size):
         self.parameters = parameters
-        self.places = SimpleQueue()
+        self.free = SimpleQueue()  # a permission to lend for each place; threads wait here
+        self.rested = deque()
         for _ in range(size):
-            self.places.put(None)
+            self.free.put(True)
 
     @contextmanager
     def lent(self):
         """A usable Session; Busy when none becomes free in time."""
         try:
-            session = self.places.get(timeout=left(settings.FHIRSERVER_PATIENCE_MS / 1000))
+            self.free.get(timeout=left(settings.FHIRSERVER_PATIENCE_MS / 1000))
         except Empty:
             raise errors.Busy("All database connections are in use.", retry_after=2) from None
+        session = None
         try:
+            session = self._rested()
             if session is None or not session.usable():
                 if session is not None:
                     session.close()
@@ -42,10 +49,18 @@ class Pool:
                 session = Session(psycopg.connect(**self.parameters | self._hurry(), autocommit=True))
             yield session
         finally:
-            if session is not None and not session.idle():
-                session.close()
-                session = None
-            self.places.put(session)
+            if session is not None:
+                if session.idle():
+                    self.rested.append(session)
+                else:
+                    session.close()
+            self.free.put(True)
+
+    def _rested(self):
+        try:
+            return self.rested.pop()
+        except IndexError:
+            return None
 
     def _hurry(self):
         """The patience that the deadline leaves for connecting; libpq's least is two seconds."""
@@ -58,9 +73,8 @@ class Pool:
         """Close what is idle; what is lent is closed when its connection is."""
         try:
             while True:
-                if (session := self.places.get_nowait()) is not None:
-                    session.close()
-        except Empty:
+                self.rested.pop().close()
+        except IndexError:
             return
 
 

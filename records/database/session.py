@@ -11,6 +11,9 @@ from .deadline import left
 
 MOST_PREPARED = 256  # statements that a connection keeps; a new one takes the place of the oldest
 FIXED = "fixed"  # prepare: one plan for all values, whatever PostgreSQL would gain by planning for these
+LONG = (
+    3000  # characters of a statement that is FIXED: what a person may see takes ten times longer to plan than to find
+)
 ONE_PLAN, ANY_PLAN = (
     (f"SELECT set_config('plan_cache_mode', '{mode}', true)", (), True) for mode in ("force_generic_plan", "auto")
 )
@@ -60,11 +63,12 @@ class Session:
             begin, self.begin = self.begin, None
             calls.append(lambda: self.pg.send_query_params(begin, ()))
         for text, params, prepare in statements:
-            if prepare == FIXED:  # until the end of the round trip or of the transaction, else until it is over
+            fixed = prepare == FIXED or (prepare and len(text) > LONG)
+            if fixed:  # until the end of the round trip or of the transaction, else until it is over
                 calls += self._calls(*ONE_PLAN)
             calls += self._calls(text, params, prepare)
             ends.append(len(calls) - 1)
-            if prepare == FIXED:
+            if fixed:
                 calls += self._calls(*ANY_PLAN)
         try:
             results = self._trip(calls)

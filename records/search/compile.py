@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from records.access import over_types
-from records.database import FIXED
 from records.errors import InvalidValue
 from records.fhirpath.times import MIN
 from records.sql import SQL, all_of, any_of
@@ -34,15 +33,12 @@ class Key:
     join: SQL | None = None
 
 
-LONG = 3000  # characters: what a person may see takes PostgreSQL ten times longer to plan than to find
-
-
 class Statement(NamedTuple):
     """What to execute; `prepare`: its plan does not depend on the values, so that one plan may serve all."""
 
     text: str
     params: tuple
-    prepare: bool | str
+    prepare: bool
 
 
 def page(query, access, after=None, limit=None):
@@ -93,8 +89,7 @@ def _page(query, access, after, most):
         f"{first.text}SELECT {selected} FROM {source.text}{''.join(' ' + j.text for j in joins)} WHERE {wanted.text}"
         f" ORDER BY {by} LIMIT {most:d}"
     )
-    plan = FIXED if len(text) > LONG else True
-    return Statement(text, (*first.params, *source.params, *joined, *wanted.params), prepare and not joins and plan)
+    return Statement(text, (*first.params, *source.params, *joined, *wanted.params), prepare and not joins)
 
 
 def _sorted_first(query, access, begun, order, after, most):

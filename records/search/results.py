@@ -12,7 +12,7 @@ from records.formats.json import dump
 from records.formats.json import parse as parse_json
 from records.sql import FALSE
 
-from . import compile, contained
+from . import compile, contained, walk
 from .includes import included
 from .parse import parse
 from .query import Criterion, Few, Ids, Query, Updated, Within
@@ -100,7 +100,17 @@ def _inside(row, shown):
     return row._replace(body=dump(inside[0]), within=(type, id))
 
 
-MOST_RECORDS, MOST_REASONS = 1000, 4000
+# Of so many patients the records are looked through, not everybody's: always, and at most. In between where it is less
+# than to walk over others' rows until the page is full: the more people there are, the longer that walk.
+FEW_RECORDS, MOST_RECORDS = 20, 1000
+EACH = 4  # reasons for a record that are read
+HOLDERS = f"""WITH bound AS MATERIALIZED (
+        SELECT least(%s, greatest(%s, sqrt(greatest(reltuples, 0) / 7)))::int AS most
+        FROM pg_class WHERE oid = 'resource'::regclass
+    ), h AS MATERIALIZED (SELECT patient FROM ({{holders}}) h LIMIT (SELECT {EACH} * most + 1 FROM bound)),
+    p AS MATERIALIZED (SELECT DISTINCT patient FROM h WHERE patient IS NOT NULL)
+    SELECT CASE WHEN (SELECT count(*) FROM h) <= {EACH} * most AND (SELECT count(*) FROM p) <= most
+        THEN ARRAY(SELECT patient FROM p ORDER BY patient) END FROM bound"""
 
 
 def narrowed(query, access, known=None):
@@ -111,30 +121,17 @@ def narrowed(query, access, known=None):
     known = {} if known is None else known
     if query.arms:
         return replace(query, arms=tuple(narrowed(arm, access, known) for arm in query.arms))
-    if (
-        query.type is None
-        or query.contained == "true"
-        or any(isinstance(node, Ids) or _of_patient(node) for node in query.criteria)
-    ):
+    if query.type is None or query.contained == "true":
         return query
     holders = access.patients("search", query.type)
-    if holders is None:
+    if holders is None or not walk.is_wide(query, access):
         return query
     if holders not in known:
-        text = f"SELECT patient FROM ({holders.text}) h LIMIT {MOST_REASONS + 1}"
-        [(count, patients)] = execute(
-            f"WITH h AS MATERIALIZED ({text}) SELECT (SELECT count(*) FROM h),"
-            f" ARRAY(SELECT DISTINCT patient FROM h WHERE patient IS NOT NULL LIMIT {MOST_RECORDS + 1})",
-            holders.params,
-            FIXED,
+        [(patients,)] = execute(
+            HOLDERS.format(holders=holders.text), (MOST_RECORDS, FEW_RECORDS, *holders.params), FIXED
         )
-        few = count <= MOST_REASONS and len(patients) <= MOST_RECORDS
-        known[holders] = Few(tuple(sorted(patients)), access.author) if few else None
+        known[holders] = None if patients is None else Few(tuple(patients), access.author)
     return replace(query, within=known[holders])
-
-
-def _of_patient(node):
-    return isinstance(node, Within) and node.holder == "Patient"
 
 
 def _backward(query):

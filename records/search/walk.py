@@ -64,7 +64,7 @@ def start(query, access, ordered=True):
         return Start(source, all_of([*_between("d.occurred", low, high), *others]), True, True)
     best = min((pair for pair in found if _rank(pair) is not None), key=_rank, default=None)
     way = _way(query) if ordered else None
-    if query.within and (best is None or _rank(best)[0] == 2):
+    if query.within and _is_wide(best):
         others = [condition(node, query.type, access, WALKED) for node, _ in found]
         return _start(_records(query.within, query.type, way), _between("d.occurred", low, high), others, True)
     reached = best and _rank(best)[0] == 2 and any(isinstance(node, Chain | Has) for node, _ in found)
@@ -87,6 +87,18 @@ def start(query, access, ordered=True):
     others = [condition(node, query.type, access, Place() if _is_bound(match) else FREE) for node, match in found]
     rows = None if found else _walk(None, query.type, None, None)
     return Start(SQL("resource r"), all_of([*_between("r.occurred", low, high), *others]), rows=rows)
+
+
+def is_wide(query, access):
+    """Does the search walk rows of everybody, more than those of a patient, a reference or an identifier?"""
+    if any(isinstance(node, Ids) or (isinstance(node, Within) and node.holder == "Patient") for node in query.criteria):
+        return False
+    ranked = ((node, _match(node, access)) for node in query.criteria)
+    return _is_wide(min((pair for pair in ranked if _rank(pair) is not None), key=_rank, default=None))
+
+
+def _is_wide(best):
+    return best is None or _rank(best)[0] == 2
 
 
 def _start(walk, between, others, most, fixed=True):
