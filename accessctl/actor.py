@@ -11,11 +11,12 @@ from records.database import Ahead, execute
 from records.keys import identity, key
 
 from . import scopes
+from .standing import COLUMNS, Standing, standing
 
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """The person behind the user, as far as rights are judged by it; None of it is remembered beyond a request."""
+    """The person behind the user, as far as rights are judged by it."""
 
     user: int
     kind: str  # patient | professional | staff
@@ -23,6 +24,18 @@ class Person:
     regulator: bool = False
     practitioner: int | None = None  # keys
     patient: int | None = None
+    standing: Standing | None = None  # None: nobody asked
+
+
+PERSON = "p.user_id, p.kind, p.profession, p.regulator, p.practitioner_key, p.patient_key"
+OF_PERSON = 6
+
+
+def person_of(row):
+    """The Person of a row of PERSON, and of standing.COLUMNS if they were asked; None when there is none."""
+    if row[0] is None:
+        return None
+    return Person(*row[:OF_PERSON], standing(row[OF_PERSON:]) if len(row) > OF_PERSON else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +59,15 @@ class Actor:
         return key("user", self.user) if self.user else key("client", self.client)
 
 
-LOOKUP = (
-    "SELECT c.name, u.username, t.scopes, t.purpose, t.patient,"
-    " p.user_id, p.kind, p.profession, p.regulator, p.practitioner_key, p.patient_key FROM token_access t"
+TOKEN = (
+    f"SELECT c.name, u.username, t.scopes, t.purpose, t.patient, {PERSON}{{}} FROM token_access t"
     " JOIN client c ON c.id = t.client_id LEFT JOIN auth_user u ON u.id = t.user_id"
     " LEFT JOIN person p ON p.user_id = u.id"
     " WHERE t.digest = %s AND t.expires > now() AND t.revoked IS NULL AND c.active"
     " AND (u.id IS NULL OR u.is_active)"
 )
+OF_CLIENT, OF_PEOPLE = TOKEN.format(""), TOKEN.format(f", {COLUMNS}")
+OF_TOKEN = 5 + OF_PERSON  # columns of both
 MOST_KNOWN = 10_000
 _known = {}  # digest -> (row, Actor) as last seen; never believed without `confirm`
 
@@ -74,16 +88,32 @@ class Caller:
 
     def __init__(self, token):
         self._digest = sha256(token.encode()).digest()
-        seen = _known.get(self._digest)
-        self._ahead = Ahead(LOOKUP, (self._digest,)) if seen else None
-        self._row, self.actor = seen or self._looked_up(execute(LOOKUP, (self._digest,)))
+        self._ahead = None
+        if seen := _known.get(self._digest):
+            self._row, self.actor = seen
+            self.ask()
+        else:
+            self.renew()
+
+    def ask(self):
+        """What the token means is to be looked at again, with the next statement."""
+        if self._ahead is None:
+            self._ahead = Ahead(OF_CLIENT if self.actor.person is None else OF_PEOPLE, (self._digest,))
+
+    def renew(self):
+        """What the token means, whatever was known."""
+        self._ahead = None
+        self._row, self.actor = self._looked_up(execute(OF_PEOPLE, (self._digest,)))
 
     def _looked_up(self, rows):
         if not rows:
             raise InvalidToken
-        client, user, granted, purpose, patient, *person = rows[0]
+        row = rows[0]
+        client, user, granted, purpose, patient, *person = row
         context = identity("Patient", patient) if patient else None
-        who = Person(*person) if person[0] is not None else None
+        who = person_of(person)
+        if who is None:
+            row = row[:OF_TOKEN]
         try:
             known = scopes.parsed(granted)
         except scopes.InvalidScope:  # it asked for a search parameter that is there no more
@@ -91,8 +121,8 @@ class Caller:
         actor = Actor(client, user, known, purpose, context, who)
         if len(_known) >= MOST_KNOWN:
             _known.clear()
-        _known[self._digest] = rows[0], actor
-        return rows[0], actor
+        _known[self._digest] = row, actor
+        return row, actor
 
     def confirm(self):
         """Raise InvalidToken when the token is valid no more, Stale when it means something else."""
@@ -112,8 +142,10 @@ class Trusted:
     def __init__(self, actor):
         self.actor = actor
 
-    def confirm(self):
+    def ask(self):
         return None
+
+    confirm = ask
 
 
 class InvalidToken(Exception):

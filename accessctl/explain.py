@@ -19,15 +19,12 @@ from records.operations import ADMINISTER, inputs, operation
 
 from . import scopes, sources
 from .access import access_for
-from .actor import Actor, Person
+from .actor import PERSON, Actor, person_of
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 EVERYTHING = "user/*.cruds"
 KINDS = ("ceiling", "permit", "denial")
-WHO = (
-    "SELECT u.username, p.user_id, p.kind, p.profession, p.regulator, p.practitioner_key, p.patient_key"
-    " FROM auth_user u LEFT JOIN person p ON p.user_id = u.id WHERE u.username = %s"
-)
+WHO = f"SELECT u.username, {PERSON} FROM auth_user u LEFT JOIN person p ON p.user_id = u.id WHERE u.username = %s"
 
 
 class Said(NamedTuple):
@@ -69,8 +66,7 @@ def actor_of(login, scope, purpose=None, at=None):
         ((login, *person),) = execute(WHO, (login,), prepare=False)
     if at is not None and person[0] is None:
         return None  # a user without a person is judged as a client: that of a person who was not there yet is nobody
-    who = Person(*person) if person[0] is not None else None
-    return Actor("explain", login, scopes.parse(scope), purpose, None, who)
+    return Actor("explain", login, scopes.parse(scope), purpose, None, person_of(person))
 
 
 @as_system()

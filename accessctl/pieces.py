@@ -43,7 +43,7 @@ def some(condition, alias, pk):
 
 def own(person, with_proxies=True):
     """An array: the patient that the person is, and those represented now."""
-    if not with_proxies:
+    if not with_proxies or lacks(person, "represents"):
         return SQL("ARRAY[%s::bigint]", (person.patient,))
     return SQL(
         f"ARRAY(SELECT %s::bigint UNION ALL SELECT px.patient FROM proxy px WHERE px.person_id = %s AND {dated('px')})",
@@ -59,6 +59,11 @@ def held(patients, alias, pk):
         f"{alias}.patient = ANY({patients.text}) OR ({alias}.shared AND EXISTS ({members}))",
         patients.params * 2,
     )
+
+
+def lacks(person, what):
+    """Is it known of the person that there is nothing of the kind (a name of Standing) now?"""
+    return person.standing is not None and not getattr(person.standing, what)
 
 
 def attending(person, patient):

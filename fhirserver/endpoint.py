@@ -104,7 +104,7 @@ def understood(request, path, sent, caller, request_id):
     try:
         return parse(read_request(request, path, sent))
     except errors.FHIRError as error:
-        recorded_refusal(UNREAD, caller, request_id, error)
+        recorded_unread(caller, request_id, error)
         raise
 
 
@@ -115,6 +115,15 @@ def key_of(request):
 
 def execute(interaction, caller, request_id, key=None):
     """Run in a transaction of its own and record it; a batch is as many executions as it has entries."""
+    try:
+        return attempted(interaction, caller, request_id, key)
+    except Stale:  # nothing was told or committed
+        caller.renew()
+        return attempted(interaction, caller, request_id, key)
+
+
+def attempted(interaction, caller, request_id, key):
+    """Run and record it by what the caller was last known to be; Stale when that is so no more."""
     try:
         if transaction.is_batch(interaction):
             return batch(interaction, caller, request_id, key)
@@ -177,6 +186,15 @@ def recorded_refusal(interaction, caller, request_id, error):
         error.recorded = refusal.recorded
 
 
+def recorded_unread(caller, request_id, error):
+    """The same of what could not be read as an interaction; what the caller may see does not matter then."""
+    try:
+        recorded_refusal(UNREAD, caller, request_id, error)
+    except Stale:
+        caller.renew()
+        recorded_refusal(UNREAD, caller, request_id, error)
+
+
 def batch(interaction, caller, request_id, key):
     """Every entry alone; a failure is that entry's answer. (http.html#brules)"""
     if interaction.provenance is not None:
@@ -184,12 +202,14 @@ def batch(interaction, caller, request_id, key):
     asked = transaction.entries(interaction)
     outcomes, recorded = [], []
     for n, each in enumerate(asked):
+        if n:
+            caller.ask()  # what the entries before have changed of the caller's own rights
         try:
             if isinstance(each, errors.FHIRError):
-                recorded_refusal(UNREAD, caller, request_id, each)
+                recorded_unread(caller, request_id, each)
                 raise each
             outcomes.append(execute(each, caller, request_id, f"{key}#{n}" if key and each.method == "POST" else None))
-        except (InvalidToken, Stale):
+        except InvalidToken:
             raise
         except Exception as error:
             known = told(error, request_id)

@@ -9,6 +9,8 @@ from pkgutil import iter_modules
 
 from records.sql import FALSE, SQL, all_of, any_of
 
+from ..standing import NOT_NOW
+
 CEILINGS, PERMITS, DENIALS = [], [], []
 RECORDS = {}  # source -> (actor, code, type) -> SELECT patient: where its rows lie, beside the actor's own of nobody
 _chosen = {}
@@ -65,10 +67,10 @@ def formula(actor, *asked, without=()):
         [found[0] for source in kind if source not in without and (found := source(actor, *asked))]
         for kind in of(actor)
     )
-    permitted = any_of(permits)
+    permitted = any_of([p for p in permits if p != NOT_NOW] or permits[:1])
     if FALSE in (permitted, *ceilings):
         return FALSE
-    denied = any_of(denials)
+    denied = any_of(d for d in denials if d != NOT_NOW)
     return all_of([*ceilings, permitted] + ([~denied] if denied != FALSE else []))
 
 
@@ -80,7 +82,8 @@ def records(actor, code, type):
             return found
     found = []
     for source in permits:
-        if source(actor, code, type, "r", "pk") is not None:
+        said = source(actor, code, type, "r", "pk")
+        if said is not None and said[0] != NOT_NOW:
             if source not in RECORDS:
                 return None
             found.append(RECORDS[source](actor, code, type))

@@ -5,8 +5,9 @@ Feeding is not consultation and stays: a refusal would tell a professional of th
 
 from records.sql import SQL
 
-from ..pieces import dated, opened, some
+from ..pieces import dated, lacks, opened, some
 from ..policy import policy
+from ..standing import NOT_NOW
 from . import denies, for_people
 
 
@@ -15,7 +16,8 @@ from . import denies, for_people
 def blocked(actor, code, type, alias, pk):
     if actor.person.kind != "professional" or code == "create":
         return None
-    return some(lambda p: by(actor.person, p), alias, pk), "A patient of the row blocks this professional."
+    found = NOT_NOW if lacks(actor.person, "blocked") else some(lambda p: by(actor.person, p), alias, pk)
+    return found, "A patient of the row blocks this professional."
 
 
 def by(person, patient):

@@ -10,9 +10,10 @@ from records.sql import SQL, TRUE
 
 from ..groups import PATIENTS, READS
 from ..labels import CLOSED
-from ..pieces import attending, dated, every, is_version, opened, some
+from ..pieces import attending, dated, every, is_version, lacks, opened, some
 from ..policy import policy
 from ..purposes import ORDINARY
+from ..standing import array
 from . import denies, for_people, permits, within
 
 EMERGENCY = ("BTG", "ETREAT")
@@ -20,10 +21,17 @@ DEFAULT = "TREAT"
 ASKED = READS | {"update", "patch", "delete"}
 PLAIN = "c.data_since IS NULL AND c.data_until IS NULL AND c.labelled = 0 AND c.instance IS NULL AND c.authored IS NULL"
 
-GRANTEES = (  # whom a rule that is about the actor names
-    f"ARRAY(SELECT mb.party_key FROM membership mb WHERE mb.person_id = %s AND {dated('mb')}"
-    " UNION ALL VALUES (0::bigint), (%s::bigint))"
-)
+
+def grantees(person):
+    """Whom a rule that is about the actor names: everybody, the person, those for whom the person acts."""
+    named = person.practitioner or 0
+    if person.standing is not None:
+        return array((0, named, *person.standing.parties))
+    return SQL(
+        f"ARRAY(SELECT mb.party_key FROM membership mb WHERE mb.person_id = %s AND {dated('mb')}"
+        " UNION ALL VALUES (0::bigint), (%s::bigint))",
+        (person.user, named),
+    )
 
 
 def silent(actor, code, type):
@@ -45,11 +53,11 @@ def permitted(actor, code, type, alias, pk):
 @within(permitted)
 def permitting(actor, code, type):
     """Who has a rule that permits anything to the actor, for whatever purpose and time."""
-    person = actor.person
+    named = grantees(actor.person)
     return SQL(
         "SELECT c.patient FROM consent_rule c WHERE c.permit AND c.grantee = 0 UNION ALL"
-        f" SELECT c.patient FROM consent_rule c WHERE c.permit AND c.grantee <> 0 AND c.grantee = ANY({GRANTEES})",
-        (person.user, person.practitioner or 0),
+        f" SELECT c.patient FROM consent_rule c WHERE c.permit AND c.grantee <> 0 AND c.grantee = ANY({named.text})",
+        named.params,
     )
 
 
@@ -89,12 +97,13 @@ def deny(actor, alias, pk, patient):
     rule = to_actor(actor, patient, "c") & SQL("NOT c.permit") & data(alias, pk, "c", unknown=True)
     above = to_actor(actor, patient, "x") & data(alias, pk, "x", unknown=False)
     # what says nothing of purposes and names nobody is the ordinary "no": breaking the glass is for that
-    spared = opened(actor.person, patient)
+    spared = ~(SQL("c.grantee = 0 AND c.purposes IS NULL") & opened(actor.person, patient))
+    if lacks(actor.person, "opens"):
+        spared = TRUE
     return SQL(
         f"EXISTS (SELECT FROM consent_rule c WHERE {rule.text} AND NOT (c.depth = 0 AND EXISTS (SELECT FROM"
         f" consent_rule x WHERE x.consent = c.consent AND x.permit AND x.depth = 1 AND {above.text}"
-        f" AND {alias}.labels & {CLOSED} & ~x.cover = 0))"
-        f" AND NOT (c.grantee = 0 AND c.purposes IS NULL AND {spared.text}))",
+        f" AND {alias}.labels & {CLOSED} & ~x.cover = 0)) AND {spared.text})",
         rule.params + above.params + spared.params,
     )
 
@@ -102,14 +111,15 @@ def deny(actor, alias, pk, patient):
 def to_actor(actor, patient, rule):
     """Rules of the patient that are about the actor, for the purpose asked, now."""
     person = actor.person
-    named = person.practitioner or 0
-    broken = opened(person, patient)
+    named = grantees(person)
+    purpose = SQL(f"{rule}.purposes IS NULL OR {rule}.purposes && %s::varchar[]", (asked(actor),))
+    if not lacks(person, "opens"):
+        purpose |= SQL(f"{rule}.purposes && ARRAY['BTG', 'ETREAT']::varchar[]") & opened(person, patient)
     return SQL(
-        f"{rule}.patient = {patient} AND {rule}.grantee = ANY({GRANTEES}) AND {rule}.among = ANY({GRANTEES})"
+        f"{rule}.patient = {patient} AND {rule}.grantee = ANY({named.text}) AND {rule}.among = ANY({named.text})"
         f" AND ({rule}.since IS NULL OR {rule}.since <= now()) AND ({rule}.until IS NULL OR {rule}.until > now())"
-        f" AND ({rule}.purposes IS NULL OR {rule}.purposes && %s::varchar[]"
-        f" OR ({rule}.purposes && ARRAY['BTG', 'ETREAT']::varchar[] AND {broken.text}))",
-        (person.user, named, person.user, named, asked(actor), *broken.params),
+        f" AND ({purpose.text})",
+        named.params * 2 + purpose.params,
     )
 
 
@@ -160,4 +170,5 @@ def related(alias, pk, rule, unknown):
 def excepted(actor, alias, patient):
     """Labels do not hold against the author, nor, where the policy says so, against the attending doctor."""
     author = SQL(f"{alias}.author IS NOT DISTINCT FROM %s::bigint", (actor.author,))
-    return author | attending(actor.person, patient) if policy().attendingSeesMasked else author
+    spared = policy().attendingSeesMasked and not lacks(actor.person, "attends")
+    return author | attending(actor.person, patient) if spared else author

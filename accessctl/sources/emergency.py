@@ -4,8 +4,9 @@ from records.sql import SQL
 
 from ..groups import PATIENTS, READS
 from ..labels import CLOSED
-from ..pieces import dated, every, opened
+from ..pieces import dated, every, lacks, opened
 from ..policy import policy
+from ..standing import NOT_NOW
 from . import for_people, permits, within
 
 
@@ -15,10 +16,13 @@ def glass(actor, code, type, alias, pk):
     """Reading; what carries a restricting label stays closed unless a consent opens it for emergencies."""
     if actor.person.kind != "professional" or type not in PATIENTS or code not in READS:
         return None
+    said = "The glass of each patient of the row is broken by this professional, and the time is not over."
+    if lacks(actor.person, "opens"):
+        return NOT_NOW, said
     found = every(lambda p: opened(actor.person, p), alias, pk)
     if not policy().emergencyRevealsMasked:
         found = found & SQL(f"{alias}.labels & {CLOSED} = 0")
-    return found, "The glass of each patient of the row is broken by this professional, and the time is not over."
+    return found, said
 
 
 @within(glass)

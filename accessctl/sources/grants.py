@@ -4,7 +4,8 @@ from records.sql import SQL
 
 from ..groups import READS
 from ..labels import CLOSED
-from ..pieces import every, some
+from ..pieces import every, lacks, some
+from ..standing import NOT_NOW
 from . import denies, for_people, permits, within
 
 OF_USER = (
@@ -24,6 +25,8 @@ def granted(actor, code, type, alias, pk):
     """view_dossier on each patient's record, or view_resource on the resource."""
     if code not in READS:
         return None
+    if lacks(actor.person, "granted"):
+        return NOT_NOW, "A grant opens it."
     records = every(lambda p: given(actor, "dossier", p, "view_dossier"), alias, pk)
     plain = SQL(f"{alias}.labels & {CLOSED} = 0")
     return records & plain | given(actor, "resource", f"{alias}.{pk}", "view_resource"), "A grant opens it."
@@ -49,6 +52,8 @@ def withheld(actor, code, type, alias, pk):
     """hide_dossier on a patient's record, or hide_resource on the resource."""
     if code == "create":
         return None
+    if lacks(actor.person, "granted"):
+        return NOT_NOW, "A grant withholds it."
     records = some(lambda p: given(actor, "dossier", p, "hide_dossier"), alias, pk)
     return records | given(actor, "resource", f"{alias}.{pk}", "hide_resource"), "A grant withholds it."
 

@@ -7,9 +7,11 @@ from records.sql import SQL
 
 from ..groups import READS, WRITES
 from ..labels import FROM_PATIENT, FROM_REPRESENTATIVES, MASKED
-from ..pieces import attending, every, held, is_version, opened, own, some
+from ..pieces import attending, every, held, is_version, lacks, opened, own, some
 from ..policy import policy
 from . import denies, for_people
+
+HIDDEN = "It is not to be seen by the patient, or by the proxy."
 
 
 @denies
@@ -20,9 +22,9 @@ def masked(actor, code, type, alias, pk):
         return None
     hidden = SQL(f"{alias}.labels & {MASKED} <> 0 AND {alias}.author IS DISTINCT FROM %s", (actor.author,))
     exempt = []
-    if policy().attendingSeesMasked:
+    if policy().attendingSeesMasked and not lacks(actor.person, "attends"):
         exempt.append(every(lambda p: attending(actor.person, p), alias, pk))
-    if policy().emergencyRevealsMasked:
+    if policy().emergencyRevealsMasked and not lacks(actor.person, "opens"):
         exempt.append(every(lambda p: opened(actor.person, p), alias, pk))
     for each in exempt:
         hidden = hidden & ~each
@@ -36,12 +38,12 @@ def invisible(actor, code, type, alias, pk):
     person = actor.person
     if person.kind != "patient" or is_version(pk):
         return None
+    if lacks(person, "represents"):
+        return SQL(f"{alias}.labels & {FROM_PATIENT} <> 0"), HIDDEN
     mine = held(own(person, with_proxies=False), alias, pk)
     represented = some(lambda p: representing(person, p), alias, pk)
     secret = SQL(f"{alias}.labels & {FROM_REPRESENTATIVES} <> 0") & represented & ~known(mine)
-    return SQL(
-        f"{alias}.labels & {FROM_PATIENT} <> 0"
-    ) | secret, "It is not to be seen by the patient, or by the proxy."
+    return SQL(f"{alias}.labels & {FROM_PATIENT} <> 0") | secret, HIDDEN
 
 
 def representing(person, patient):

@@ -7,6 +7,7 @@ from records.sql import SQL
 
 from .. import matrix
 from ..groups import PATIENTS, READS
+from ..standing import array
 from . import ceiling, for_people
 
 
@@ -20,10 +21,15 @@ def habilitation(actor, code, type, alias, pk):
     if person.profession is None:
         return SQL(f"{alias}.patient IS NULL"), "No profession is known."
     category = f"coalesce({alias}.category, ('{defaults()}'::int2[])[{alias}.type])"
-    return SQL(
-        f"{alias}.patient IS NULL OR {category} = ANY(ARRAY(SELECT mx.category FROM matrix mx"
-        " WHERE mx.profession = %s AND mx.permit AND mx.since <= now() AND (mx.until IS NULL OR mx.until > now())))",
+    classes = SQL(
+        "ARRAY(SELECT mx.category FROM matrix mx"
+        " WHERE mx.profession = %s AND mx.permit AND mx.since <= now() AND (mx.until IS NULL OR mx.until > now()))",
         (person.profession,),
+    )
+    if person.standing is not None:
+        classes = array(person.standing.classes, "int2")
+    return SQL(
+        f"{alias}.patient IS NULL OR {category} = ANY({classes.text})", classes.params
     ), f"The matrix {matrix.data()['version']} opens this class of data to profession {person.profession}."
 
 

@@ -2,14 +2,15 @@
 
 from django.core.exceptions import PermissionDenied
 
-from accessctl.actor import Actor, InvalidToken, Person, Stale
+from accessctl.actor import PERSON, Actor, InvalidToken, Stale, person_of
 from accessctl.scopes import parsed
+from accessctl.standing import COLUMNS
 from records.database import execute
 
 CLIENT = "web"  # as the audit names it
 SCOPES = "user/*.cruds"  # a ceiling without effect: the person decides
 WHO = (
-    "SELECT u.username, p.user_id, p.kind, p.profession, p.regulator, p.practitioner_key, p.patient_key"
+    f"SELECT u.username, {PERSON}, {COLUMNS}"
     " FROM auth_user u JOIN person p ON p.user_id = u.id WHERE u.id = %s AND u.is_active"
 )
 
@@ -21,12 +22,19 @@ class Visitor:
 
     def __init__(self, user):
         self._user = user.pk
+        self.renew()
+
+    def renew(self):
+        """Who the user is now."""
         self._rows = execute(WHO, (self._user,))
         if not self._rows:
             raise PermissionDenied
         login, *person = self._rows[0]
-        self.person = Person(*person)
+        self.person = person_of(person)
         self.actor = Actor(CLIENT, login, parsed(SCOPES), None, None, self.person)
+
+    def ask(self):
+        """The question is asked by `confirm`, whenever it is called."""
 
     def confirm(self):
         """Raise InvalidToken when the user may not come in any more, Stale when the person has changed."""
