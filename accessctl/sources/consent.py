@@ -6,7 +6,7 @@ restricting label (R, V, HIV ...) needs a permit that names it. (IHE PCF)
 
 from records.definitions.structures import type_number
 from records.resources.models import NO_DATE
-from records.sql import SQL, TRUE
+from records.sql import SQL, TRUE, any_of
 
 from ..groups import PATIENTS, READS
 from ..labels import CLOSED
@@ -112,7 +112,9 @@ def to_actor(actor, patient, rule):
     """Rules of the patient that are about the actor, for the purpose asked, now."""
     person = actor.person
     named = grantees(person)
-    purpose = SQL(f"{rule}.purposes IS NULL OR {rule}.purposes && %s::varchar[]", (asked(actor),))
+    purpose = any_of(
+        [SQL(f"{rule}.purposes IS NULL"), *(SQL(f"%s = ANY({rule}.purposes)", (p,)) for p in asked(actor))]
+    )
     if not lacks(person, "opens"):
         purpose |= SQL(f"{rule}.purposes && ARRAY['BTG', 'ETREAT']::varchar[]") & opened(person, patient)
     return SQL(
