@@ -118,6 +118,8 @@ class Sweep(Round):
     def work(self):
         from records.indexing import tasks
 
+        from . import sandbox  # noqa: F401  its jobs are done here too
+
         return tasks.sweep()
 
 

@@ -2,7 +2,7 @@
 
 DIR/                 0700
   lock               held (flock) by the one process that may run PostgreSQL here
-  state.json         who holds it, whether it serves, whether demo people are in it
+  state.json         who holds it, whether it serves, whether demo people are in it, alone (a sandbox)
   secrets/           0700: passwords of the roles, secret key, demo logins; created at the first start
   postgres/          0700, owned by the account PostgreSQL runs under: data/ and run/ (the socket)
   postgres.conf      optional `name = value` lines of the owner's own, added last

@@ -5,17 +5,23 @@ Open to all, as /fhir/metadata is; of records it shows nothing: the console send
 
 from functools import cache
 
-from django.http import JsonResponse
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.http import HttpResponseRedirect, JsonResponse
 from django.shortcuts import render
 from django.urls import path
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST
 
 from records import errors
 from records.interactions import capabilities
 from records.interactions.interaction import Interaction
 
-from .. import formats
+from .. import formats, sandbox
 from ..requests import base
+from .ask import space
 from .home import demo_logins
+from .login import DEMO
 
 TABS = ("start", "capabilities", "console", "errors")
 
@@ -25,7 +31,27 @@ def shown(request, page, **more):
 
 
 def start(request):
-    return shown(request, "start", demo=demo_logins())
+    more = {"demo": demo_logins()}
+    if sandbox.is_one():
+        job = sandbox.latest()
+        more |= {"sandbox": True, "job": job, "working": job is not None and job.state in ("waiting", "running"),
+                 "may": request.user.is_authenticated and request.user.groups.filter(name=DEMO).exists()}  # fmt: skip
+    return shown(request, "start", **more)
+
+
+@require_POST
+@space("patient", "professional", "staff")
+def reset(request):
+    """Put the sandbox back as it was; for whoever has one of its logins."""
+    if not (sandbox.is_one() and request.user.groups.filter(name=DEMO).exists()):
+        raise PermissionDenied
+    if request.POST.get("sure") != "yes":
+        messages.error(request, _("Say that you are sure: nothing was done."))
+    else:
+        request.asking.note("reset-sandbox", now=True)
+        sandbox.ask(request.asking.visitor.actor.principal)
+        messages.success(request, _("The sandbox is being put back."))
+    return HttpResponseRedirect("/developers/#reset")
 
 
 def statement(request):
@@ -115,4 +141,5 @@ urlpatterns = [
     path("errors/", faults),
     path("openapi.json", openapi),
     path("fhir.http", collection),
+    path("reset/", reset),
 ]

@@ -9,6 +9,7 @@ A slice works on resources that nobody is writing or indexing: the others are le
 import json
 import logging
 import time
+from collections.abc import Callable
 from datetime import datetime
 from typing import NamedTuple
 
@@ -49,6 +50,14 @@ class Job(NamedTuple):
     barrier: int | None
 
 
+class Other(NamedTuple):
+    """How jobs that are not of the index are done: `slice` may write, in the transaction that moves the cursor."""
+
+    total: Callable  # () -> how many there are to do
+    slice: Callable  # (job) -> (cursor, or None when it is over; how many were done; how many failed)
+
+
+OTHERS = {}  # kind -> Other
 COLUMNS = ", ".join(Job._fields)
 
 
@@ -143,8 +152,11 @@ def _advance(at):
 
 
 def _start(job):
-    where, params = _scope(job)
-    total = execute(f"SELECT count(*) FROM resource r WHERE TRUE{where}", params)[0][0]
+    if job.kind in OTHERS:
+        total = OTHERS[job.kind].total()
+    else:
+        where, params = _scope(job)
+        total = execute(f"SELECT count(*) FROM resource r WHERE TRUE{where}", params)[0][0]
     execute(
         "UPDATE job SET state = 'running', started = now(), heartbeat = now(), total = %s,"
         " barrier = pg_snapshot_xmax(pg_current_snapshot())::text::bigint WHERE id = %s",
@@ -171,6 +183,12 @@ def _scope(job):
 
 
 def _slice(job):
+    if job.kind in OTHERS:
+        cursor, done, failed = OTHERS[job.kind].slice(job)
+        _moved(job, cursor or job.cursor, done, failed)
+        if cursor is None:
+            _finish(job)
+        return
     where, params = _scope(job)
     last = execute("SELECT max(pk) FROM resource")[0][0] or 0
     end = last if job.parameters["resources"] is not None else min(job.cursor + WINDOW, last)
@@ -187,12 +205,16 @@ def _slice(job):
     if job.kind == "parameter" and job.failed + len(failed) > MOST_FAILED:
         _switch_off(job, failed)
         return
-    execute(
-        "UPDATE job SET cursor = %s, done = done + %s, failed = failed + %s, heartbeat = now() WHERE id = %s",
-        (cursor, len(pks), len(failed), job.id),
-    )
+    _moved(job, cursor, len(pks), len(failed))
     if cursor >= last:
         _finish(job)
+
+
+def _moved(job, cursor, done, failed):
+    execute(
+        "UPDATE job SET cursor = %s, done = done + %s, failed = failed + %s, heartbeat = now() WHERE id = %s",
+        (cursor, done, failed, job.id),
+    )
 
 
 def _finish(job):

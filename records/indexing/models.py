@@ -5,9 +5,9 @@ from django.db.models.functions import Now
 
 
 class Job(models.Model):
-    """A walk over resources that makes their index rows anew: where it is, seen alike from every node."""
+    """A walk over resources, most often to make their index rows anew: where it is, seen alike from every node."""
 
-    kind = models.TextField()  # reindex | parameter | removal
+    kind = models.TextField()  # reindex | parameter | removal | those of jobs.OTHERS
     parameters = models.TextField()  # JSON: types, resources, keys, and how it was asked
     state = models.TextField(db_default="waiting")  # waiting | running | done | cancelled | failed
     principal = models.TextField()  # who asked

@@ -12,7 +12,8 @@ from .conftest import Browser
 from .routes import address, routes, spaces
 from .world import EVIL, ROLES, Clinic, signed_in, staffed
 
-OF = {"care": ("professional",), "me": ("patient",), "admin": ("staff",)}
+OF = {"care": ("professional",), "me": ("patient",), "admin": ("staff",),
+      "developers": ("patient", "professional", "staff")}  # fmt: skip
 READS = {"me": ("alice", "paul"), "care": ("doctor",)}  # the people who may open Alice's record, in each space
 OPEN = {  # what is no page of a space, and why
     "", "preferences",  # the first page
@@ -108,7 +109,7 @@ def test_no_form_from_elsewhere_is_taken(clinic):
 def opened(clinic):
     """(login, address, answer) of each page of a space that opens, by who may."""
     for route in spaces():
-        for login in {"admin": ("boss", "officer"), "care": ("doctor",), "me": ("alice",)}[route.space]:
+        for login in {"admin": ("boss", "officer"), "care": ("doctor",)}.get(route.space, ("alice",)):
             path = address(route, clinic)
             answer = signed_in(login).get(path)
             if answer.status_code == 200:

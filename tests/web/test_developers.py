@@ -5,8 +5,13 @@ import re
 from pathlib import Path
 
 import pytest
+from django.contrib.auth import get_user_model
 
+from accessctl.models import AuditRecord
+from fhirserver import sandbox
 from records import errors
+
+from .world import Clinic, signed_in
 
 FHIRSERVER = Path(__file__).resolve().parents[2] / "fhirserver"
 MESSAGES = "locale/fr/LC_MESSAGES"
@@ -33,6 +38,27 @@ def test_openapi_says_what_the_statement_says(browser):
         assert ("delete" in told["paths"].get(f"/{each['type']}/{{id}}", {})) == ("delete" in codes)
     names = {p["name"] for p in told["paths"]["/Observation"]["get"]["parameters"]}
     assert names == {p["name"] for r in statement["resource"] if r["type"] == "Observation" for p in r["searchParam"]}
+
+
+def test_a_sandbox_is_put_back_by_who_has_a_login_of_it_and_is_sure(browser, settings, tmp_path):
+    assert "make up DATA=fresh" not in browser.get("/developers/").content.decode(), "no demonstration, no button"
+    Clinic()
+    settings.FHIRSERVER_ENVIRONMENT, settings.FHIRSERVER_DATA = "demo", str(tmp_path)
+    alice = signed_in("alice")
+    assert "make up DATA=fresh" in alice.get("/developers/").content.decode()
+    assert alice.submit("/developers/reset/", {"sure": "yes"}).status_code == 403, "a server without the mark"
+    (tmp_path / "state.json").write_text('{"sandbox": true}')
+    assert "/account/login/?next=/developers/" in browser.get("/developers/").content.decode()
+    assert browser.submit("/developers/reset/", {"sure": "yes"})["Location"].startswith("/account/login/")
+    assert 'name="sure"' in alice.get("/developers/").content.decode()
+    alice.submit("/developers/reset/")
+    assert sandbox.latest() is None and alice.post("/developers/reset/", {"sure": "yes"}).status_code == 403
+    alice.submit("/developers/reset/", {"sure": "yes"})
+    page = alice.get("/developers/").content.decode()
+    assert sandbox.latest().principal == "web|alice" and "<progress" in page and 'name="sure"' not in page
+    assert AuditRecord.objects.filter(user="alice", interaction="$reset-sandbox").count() == 1
+    get_user_model().objects.get(username="alice").groups.clear()
+    assert alice.submit("/developers/reset/", {"sure": "yes"}).status_code == 403
 
 
 def test_the_collection_names_this_server(browser):

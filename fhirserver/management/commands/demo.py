@@ -10,17 +10,18 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group, Permission
 from django.core.management.base import BaseCommand, CommandError
 
-from accessctl.people import AttendingDoctor, Block, Person, Proxy
+from accessctl.people import Person
 from accessctl.smart.registration import LOOPBACK, register
+from fhirserver import sandbox
 from fhirserver.embedded.folder import Folder, FolderError, write_private
 from fhirserver.embedded.reach import add_data_argument, reach
 from fhirserver.system import execute
 from records import search
 from records.access import Everything
 from records.database import as_system
+from records.database import execute as execute_sql
 from records.errors import FHIRError
 from records.interactions.interaction import Conditions, Interaction
-from records.keys import identity
 from records.population import people
 
 PEOPLE = 40
@@ -47,6 +48,7 @@ class Command(BaseCommand):
                     behind_logins()
                     self.stdout.write("The demo people are here already.")
                     return
+                empty = not execute_sql("SELECT EXISTS (SELECT FROM version)")[0][0]
                 written = self.population()
                 passwords = {login: self.account(login, given, family) for login, given, family in accounts()}
                 Folder.at(data).create()
@@ -54,6 +56,8 @@ class Command(BaseCommand):
                 behind_logins()
                 clients(Folder.at(data))
                 mark(passwords)
+                if empty:  # all that is here is for trying: it may be put back
+                    Folder.at(data).note(**{sandbox.MARK: True})
         except (FolderError, FHIRError) as error:
             raise CommandError(str(error)) from error
         self.stdout.write(f"{PEOPLE} people, {written:,} resources, {len(passwords)} logins.")
@@ -122,14 +126,11 @@ def behind_logins():
         return
     patient, doctor, another = (found(resource) for resource in cast())
     person("patient", "patient", patient=patient)
-    proxy = person("proxy", "patient")
-    attending = person("doctor", "professional", profession="10", practitioner=doctor)
-    blocked = person("doctor2", "professional", profession="10", practitioner=another)
+    person("proxy", "patient")
+    person("doctor", "professional", profession="10", practitioner=doctor)
+    person("doctor2", "professional", profession="10", practitioner=another)
     person("emergency", "professional", profession="10", regulator=True)
-    record = identity("Patient", patient)
-    Proxy.objects.get_or_create(patient=record, person=proxy, defaults={"kind": "mandated"})
-    AttendingDoctor.objects.get_or_create(patient=record, person=attending)
-    Block.objects.get_or_create(patient=record, person=blocked)
+    rights()
     execute(
         Interaction(
             "create", "type", "Consent", method="POST", body=consent(patient, doctor),
@@ -139,6 +140,26 @@ def behind_logins():
     officer = person("dpo", "staff")
     officer.user.user_permissions.add(*Permission.objects.filter(codename__in=("view_auditrecord", "change_review")))
     person("administrator", "staff")
+
+
+RIGHTS = (  # of whom the patient's record names: her proxy, her attending doctor, and whom she blocks
+    ("proxy", "proxy", {"kind": "mandated"}), ("attending_doctor", "doctor", {}), ("block", "doctor2", {}),
+)  # fmt: skip
+NAMED = (
+    "INSERT INTO {table} (patient, person_id, since{names}) SELECT o.patient_key, p.user_id, now(){places}"
+    " FROM person o JOIN auth_user ou ON ou.id = o.user_id, person p JOIN auth_user pu ON pu.id = p.user_id"
+    " WHERE ou.username = 'patient' AND pu.username = %s AND NOT EXISTS (SELECT FROM {table} t"
+    " WHERE t.patient = o.patient_key AND t.person_id = p.user_id AND (t.until IS NULL OR t.until > now()))"
+)
+
+
+def rights():
+    """The rows that hold of them, unless they do already; in the transaction there is."""
+    for table, login, more in RIGHTS:
+        text = NAMED.format(
+            table=table, names="".join(f", {name}" for name in more), places="".join(", %s" for _ in more)
+        )
+        execute_sql(text, (*more.values(), login))
 
 
 def person(login, kind, **named):
