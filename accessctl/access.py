@@ -3,7 +3,7 @@
 from records import errors
 from records.interactions.parse import SERVED
 from records.operations import ADMINISTER, find
-from records.sql import FALSE
+from records.sql import FALSE, SQL, TRUE
 
 from . import granular, sources
 from .scopes import LETTERS
@@ -32,6 +32,13 @@ class ActorAccess:
         if asked not in self._predicates:
             self._predicates[asked] = sources.formula(self.actor, *asked)
         return self._predicates[asked]
+
+    def known(self, type):
+        """Of a person what may be read, whatever the scopes of the token, or what the person made; of a program all."""
+        if self.actor.person is None:
+            return TRUE
+        mine = SQL("coalesce(r.author = %s, FALSE)", (self.author,))
+        return mine | sources.formula(self.actor, "read", type, "r", "pk", without=(sources.scopes.scopes,))
 
     def patients(self, code, type):
         return sources.records(self.actor, code, type)

@@ -27,6 +27,9 @@ class Access(Protocol):
         The type of the row is already known to be `type`.
         """
 
+    def known(self, type: str) -> SQL:
+        """Predicate over rows r of `resource` whose labels rise to what the actor makes of them."""
+
     def patients(self, code: str, type: str) -> SQL | None:
         """SELECT patient: in whose records alone, or among the actor's own rows of nobody, the rows of the type lie.
 
@@ -49,6 +52,9 @@ class Everything:
         return True
 
     def resources(self, code, type, alias="r", pk="pk"):
+        return TRUE
+
+    def known(self, type):
         return TRUE
 
     def patients(self, code, type):

@@ -4,10 +4,14 @@ What is made of other resources is labelled as high as they are: the high-water 
 labelled higher later raises the rows of what is made of it, known by the table `part`; their next version says so too.
 """
 
+from ..access import Everything
 from ..database import Ahead, as_system, execute, insert
+from ..definitions.structures import type_number
 from ..keys import identity, key
+from ..sql import TRUE
 from .references import local
 
+EVERYTHING = Everything()
 RULES = []
 BITS = {}  # (system, code) -> bit of Resource.labels
 RISING = []  # masks of the bits that rise from parts to what is made of them
@@ -110,10 +114,11 @@ def codings(bits):
 # -- the high-water mark -----------------------------------------------------------------------------------------------
 
 
-def above(writes):
+def above(writes, access):
     """(position -> labels of the parts, position -> {(type, id)} of the parts), of the writes whose type has parts.
 
-    One question to the database for all.
+    One question to the database for all. What a person neither sees nor made is no part of what the person
+    writes: else a label would tell what there is under an id.
     """
     found = {
         n: parts(w.resource, w.type, w.base) for n, w in enumerate(writes) if w.type in PARTS and w.resource is not None
@@ -124,7 +129,8 @@ def above(writes):
     mask = sum(RISING)
     here = {(w.type, w.id): n for n, w in enumerate(writes) if w.resource is not None and w.id is not None}
     own = {n: own_bits(writes[n].resource, writes[n].type) for n in {*here.values(), *found}}
-    kept = stored({part for named in names.values() for part in named} - here.keys())
+    kept = stored({part for named in names.values() for part in named} - here.keys(), access)
+    names = {n: {part for part in named if part in here or part in kept} for n, named in names.items()}
     risen, more = {n: inner for n, (_, inner) in found.items()}, True
     while more:  # a part may be made of parts itself
         more = False
@@ -156,7 +162,7 @@ def of_parts(resource, type):
     if type not in PARTS:
         return 0
     named, total = parts(resource, type)
-    for bits in stored(named).values():
+    for bits in stored(named, EVERYTHING).values():
         total |= bits & sum(RISING)
     return total
 
@@ -170,18 +176,27 @@ def own_bits(resource, type):
 
 
 @as_system()
-def stored(parts):
-    """(type, id) -> labels of rows, whoever writes: a label is told to nobody by being copied upwards.
+def stored(parts, access):
+    """(type, id) -> labels, of rows that the access knows.
 
-    Nobody raises one of them until the transaction ends, or makes one that is not there yet: who does so then finds
-    what is made of it.
+    Who knows everything of a type knows those too that are not there, or not yet, without a label. Nobody raises
+    one of them until the transaction ends, or makes one: who does so then finds what is made of it.
     """
     keys = {identity(*part): part for part in parts}
     if not keys:
         return {}
     hold(keys)
-    rows = execute("SELECT identity, labels FROM resource WHERE identity = ANY(%s) AND NOT deleted", (list(keys),))
-    return {keys[key]: labels for key, labels in rows}
+    asked = {type: access.known(type) for type in sorted({type for type, _ in parts})}
+    narrow = {type: p for type, p in asked.items() if p != TRUE}
+    known, params = "TRUE", ()
+    if narrow:
+        arms = " ".join(f"WHEN {type_number(type)} THEN ({p.text})" for type, p in narrow.items())
+        known, params = f"CASE r.type {arms} ELSE TRUE END", sum((p.params for p in narrow.values()), ())
+    rows = execute(
+        f"SELECT r.identity, r.labels FROM resource r WHERE r.identity = ANY(%s) AND NOT r.deleted AND ({known})",
+        (list(keys), *params),
+    )
+    return {part: 0 for part in parts if part[0] not in narrow} | {keys[key]: labels for key, labels in rows}
 
 
 MOST_HELD = 400  # parts of one transaction; who has more holds the lock that all share

@@ -220,7 +220,7 @@ def write(writes, access):
         " ARRAY(SELECT nextval('resource_pk_seq') FROM generate_series(1, %s))",
         (sum(w.current is None for w in writes),),
     )[0]
-    pks, rows, (risen, parts) = iter(pks), Rows(), labels.above(writes)
+    pks, rows, (risen, parts) = iter(pks), Rows(), labels.above(writes, access)
     done = [one(w, access, now, pks, rows, risen.get(n, 0), parts.get(n, ())) for n, w in enumerate(writes)]
     rows.insert()
     changed = [d for d in done if d.changed]
