@@ -53,10 +53,16 @@ def permitted(actor, code, type, alias, pk):
 @within(permitted)
 def permitting(actor, code, type):
     """Who has a rule that permits anything to the actor, for whatever purpose and time."""
+    named = naming(actor, code, type)
+    return SQL(f"SELECT c.patient FROM consent_rule c WHERE c.permit AND c.grantee = 0 UNION ALL {named.text}",
+               named.params)  # fmt: skip
+
+
+def naming(actor, code, type):
+    """The same, of those who name the actor, or a party that the actor belongs to."""
     named = grantees(actor.person)
     return SQL(
-        "SELECT c.patient FROM consent_rule c WHERE c.permit AND c.grantee = 0 UNION ALL"
-        f" SELECT c.patient FROM consent_rule c WHERE c.permit AND c.grantee <> 0 AND c.grantee = ANY({named.text})",
+        f"SELECT c.patient FROM consent_rule c WHERE c.permit AND c.grantee <> 0 AND c.grantee = ANY({named.text})",
         named.params,
     )
 

@@ -59,7 +59,7 @@ def patients(request):
     else:
         query = {k: given[k] for k in ("family", "given", "birthdate") if given[k]}
     asked = bool(query)
-    ids = None if asked else circle(request.asking.person, CIRCLE)
+    ids = None if asked else circle(request.asking.visitor.actor, CIRCLE)
     if ids:
         query = {"_id": ",".join(ids)}
     try:
