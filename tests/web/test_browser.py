@@ -3,6 +3,7 @@
 import json
 import os
 import threading
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ from django.core.servers.basehttp import ThreadedWSGIServer, WSGIRequestHandler
 
 from accessctl.people import Person
 from accessctl.rights import Opening, Review
+from fhirserver import sandbox
+from fhirserver.models import Sample
 from tests.conftest import need
 
 from .conftest import PASSWORD
@@ -28,7 +31,8 @@ PAGES = {
               "/me/{a}/history/", "/me/{a}/notices/", "/me/{a}/DocumentReference/{document}/", "/account/security/",
               "/account/password/"],
     "paul": ["/me/{a}/"],
-    "officer": ["/admin/", "/admin/audit/?patient=Patient/{a}", "/admin/rights/?patient=Patient/{a}",
+    "officer": ["/admin/", "/admin/?hours=24", "/developers/",
+                "/admin/audit/?patient=Patient/{a}", "/admin/rights/?patient=Patient/{a}",
                 "/admin/matrix/new/", "/admin/clients/{app}/", "/admin/why/?login=doctor&reference=Patient/{a}",
                 "/admin/reviews/", "/admin/doubts/", "/admin/matrix/", "/admin/resources/"],
     "registrar": ["/admin/people/new/", "/admin/people/{doctor}/", "/admin/rights/?patient=Patient/{a}"],
@@ -52,9 +56,20 @@ class Quiet(WSGIRequestHandler):
         return None
 
 
+def sampled():
+    """Two hours of samples, for the plots of the dashboard."""
+    now = datetime.now(UTC).replace(second=0, microsecond=0)
+    told = {"node": "a", "errors": 1, "seconds": 2.5, "slow": 0.05, "lag": 0.2}
+    Sample.objects.bulk_create(
+        Sample(at=now - timedelta(minutes=n), requests=100 + n, waiting=n % 7, **told) for n in range(1, 120)
+    )
+
+
 @pytest.fixture
-def site(browser):
-    """(address, the people and records) of a server in this process."""
+def site(browser, monkeypatch):
+    """(address, the people and records) of a server in this process, which is a sandbox."""
+    sampled()
+    monkeypatch.setattr(sandbox, "is_one", lambda: True)
     server = ThreadedWSGIServer(("127.0.0.1", 0), Quiet)
     server.set_app(WSGIHandler())
     server.daemon_threads = False
