@@ -43,6 +43,9 @@ class ActorAccess:
     def patients(self, code, type):
         return sources.records(self.actor, code, type)
 
+    def by_index(self, type):
+        return not {type, "*"}.isdisjoint(granular.types(self.actor))
+
     def check(self, interaction):
         """Forbidden when no scope covers the interaction with any row; a Bundle is checked entry by entry."""
         if interaction.code in ("capabilities", "batch", "transaction"):

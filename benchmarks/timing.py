@@ -97,7 +97,7 @@ def timed(case, after):
 # right
 
 
-def check(cases, connection, say):
+def check(cases, connection, say=print):
     """Compare the cases with a sequential scan; how many resources they found in all, or Wrong."""
     hits, wrong = 0, []
     for case, found in zip(cases, scan(cases, connection, say), strict=True):

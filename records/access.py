@@ -36,6 +36,9 @@ class Access(Protocol):
         None when they may be anywhere. It bounds where a search looks; what it finds there is judged by `resources`.
         """
 
+    def by_index(self, type: str) -> bool:
+        """Do index rows decide which rows of the type the actor may see? Of a write that waits they say nothing yet."""
+
 
 class Everything:
     """All rows: for the index worker, system commands and tests."""
@@ -59,6 +62,9 @@ class Everything:
 
     def patients(self, code, type):
         return None
+
+    def by_index(self, type):
+        return False
 
 
 def over_types(access, code, types, alias="r", pk="pk"):

@@ -12,11 +12,13 @@ from typing import NamedTuple
 
 import psycopg
 
-from records.database import as_system, atomic, cursor, execute, insert, lock
-from records.definitions.structures import type_name, type_number
+from records.access import over_types
+from records.database import FIXED, as_system, atomic, cursor, execute, insert, lock
+from records.definitions.structures import RESOURCE_TYPES, type_name, type_number
 from records.errors import FHIRError
 from records.formats.json import parse
 from records.search import parameters, stored
+from records.sql import SQL, any_of
 
 from . import contained
 from .extract import CannotIndex, extract, identity, is_identity, partial
@@ -67,15 +69,61 @@ def index_pending(limit=500, types=None, patient=None):
         return len(claimed)
 
 
-def catch_up(types, patient, budget_ms):
+class Waiting(NamedTuple):
+    """Of what a search depends on writes wait: of these types (None: any), of one patient (None: anybody)."""
+
+    types: tuple | None
+    patient: int | None
+
+
+FLOOD = 10_000  # writes: of so many it is not asked whose they are
+
+
+def prepared(types, patient, budget_ms):
+    """Index what is pending for a search by who is named to the database; a Waiting when not all could be, else None.
+
+    What they may not see they cannot miss. So nothing of it is indexed for them, or told, and whether anything waits is
+    asked first of nobody's record in particular: they are to feel no write to a record that is closed to them.
+    """
+    waits = backlog(types, most=FLOOD)
+    if waits and catch_up(types, patient, budget_ms, shown=waits < FLOOD or patient is not None):
+        return Waiting(None if types is None else tuple(types), patient)
+    return None
+
+
+def missing_since(waiting, access):
+    """The moment before which every write is found, of those that a search depends on and that its actor may find.
+
+    None when none of them waits. In the snapshot of the search: what waits in it is what it misses. In a flood the
+    oldest are judged, and whoever may find none of them is told of the flood.
+    """
+    types = RESOURCE_TYPES if waiting.types is None else waiting.types
+    blind = [type for type in types if access.by_index(type)]  # the rows that say who may see them are missing
+    judged = [over_types(access, "search", [type for type in types if type not in blind])]
+    if blind:
+        judged.append(SQL("r.type = ANY(%s)", ([type_number(type) for type in blind],)))
+    may = any_of(judged)
+    where, params = _scope(waiting.types, waiting.patient)
+    most = FLOOD if waiting.patient is None else None
+    [(since, count, last)] = execute(
+        "WITH oldest AS MATERIALIZED"
+        f" (SELECT resource, since FROM pending WHERE retry_at IS NULL{where} ORDER BY seq LIMIT %s)"
+        " SELECT (SELECT min(o.since) FROM oldest o JOIN resource r ON r.pk = o.resource"
+        f" WHERE NOT r.deleted AND ({may.text})), count(*), max(since) FROM oldest",
+        (*params, most, *may.params),
+    )
+    return last if since is None and count == FLOOD and most else since
+
+
+def catch_up(types, patient, budget_ms, shown=False):
     """Index what is pending for these types (of this patient, when the query is bound to one) within the budget.
 
     How many writes remain: 0 says that a search now sees every write acknowledged before. Call it outside a
-    snapshot: it waits for what other workers have in hand.
+    snapshot: it waits for what other workers have in hand. `shown`: of what the database shows to who asks.
     """
     deadline, waited = time.monotonic() + budget_ms / 1000, False
     while True:
-        remaining = backlog(types, patient)
+        remaining = backlog(types, patient, shown=shown)
         if not remaining or time.monotonic() >= deadline:
             if waited:
                 stored.learn()  # others may have met what this process did not know of
@@ -85,11 +133,18 @@ def catch_up(types, patient, budget_ms):
             time.sleep(POLL)
 
 
-def backlog(types=None, patient=None, most=10_000):
-    """How many writes wait to be indexed (counted up to `most`); those that failed wait for another reason."""
-    where, params = _scope(types, patient)
+def backlog(types=None, patient=None, most=10_000, shown=False):
+    """How many writes wait to be indexed (counted up to `most`); those that failed wait for another reason.
+
+    `shown`: of what the policies show to who is named, which is more than they may find and never less.
+    """
+    where, params = _scope(types, patient, "p.")
+    if shown:
+        where += " AND EXISTS (SELECT FROM resource r WHERE r.pk = p.resource AND NOT r.deleted OFFSET 0)"
     return execute(
-        f"SELECT count(*) FROM (SELECT 1 FROM pending WHERE retry_at IS NULL{where} LIMIT %s) p", (*params, most)
+        f"SELECT count(*) FROM (SELECT 1 FROM pending p WHERE p.retry_at IS NULL{where} LIMIT %s) p",
+        (*params, most),
+        FIXED if shown else True,
     )[0][0]
 
 
@@ -99,11 +154,6 @@ def state():
         "SELECT count(*) FILTER (WHERE retry_at IS NULL), count(DISTINCT resource) FILTER (WHERE retry_at IS NOT NULL),"
         " coalesce(extract(epoch FROM now() - min(since) FILTER (WHERE retry_at IS NULL)), 0)::float8 FROM pending"
     )[0]
-
-
-def searchable_until():
-    """The moment before which every write is searchable, or None when nothing waits."""
-    return execute("SELECT min(since) FROM pending WHERE retry_at IS NULL")[0][0]
 
 
 def replace(batch, fresh=frozenset()):
@@ -144,13 +194,13 @@ def index_moved(written):
 # the queue
 
 
-def _scope(types, patient):
+def _scope(types, patient, row=""):
     where, params = "", []
     if types is not None:
-        where += " AND type = ANY(%s)"
+        where += f" AND {row}type = ANY(%s)"
         params.append([type_number(t) for t in types])
     if patient is not None:
-        where += " AND (patient = %s OR patient IS NULL)"  # null: of nobody, or of several
+        where += f" AND ({row}patient = %s OR {row}patient IS NULL)"  # null: of nobody, or of several
         params.append(patient)
     return where, params
 

@@ -42,7 +42,7 @@ class Interaction:
     full_url: str | None = None  # of the Bundle entry it came from
     patch_format: str | None = None  # json | fhirpath
     query: object = None  # search: the parsed Query
-    behind: int = 0  # search: writes that its index does not show yet
+    behind: tuple | None = None  # search: of what its index does not show all writes yet (indexing.Waiting)
     language: str = ""  # Accept-Language, as sent
     provenance: str | None = None  # X-Provenance, as sent
 

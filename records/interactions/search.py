@@ -5,7 +5,6 @@ write acknowledged before it began, or says that it may not.
 """
 
 from dataclasses import replace
-from datetime import UTC, datetime
 
 from django.conf import settings
 from msgspec import Raw
@@ -14,7 +13,7 @@ from .. import search as engine
 from ..definitions.compartments import compartment
 from ..errors import BadRequest, InvalidValue, Issue, operation_outcome
 from ..formats.json import dump, parse
-from ..indexing.index import catch_up, searchable_until
+from ..indexing.index import missing_since, prepared
 from ..keys import identity
 from ..resources.references import local
 from ..resources.subset import subset
@@ -32,7 +31,7 @@ OFFICIAL = frozenset(
 
 
 def prepare(interaction):
-    """The query parsed, and the index brought up to date for it; `behind` says how many writes it may miss.
+    """The query parsed, and the index brought up to date for it; `behind` says of what it may miss writes.
 
     Are the stored parameters still those that this process knows? It learns that with the answer to its first question
     to the database, and if they are not, begins anew.
@@ -63,11 +62,11 @@ def caught_up(interaction):
     if interaction.type is None:
         refuse_kept_elsewhere(interaction)
     query = engine.parse(interaction.type, *how) if interaction.type else engine.parse_several(*how)
-    behind = 0
+    behind = None
     if not engine.immediate(query):
         types = None if query.contained else sorted(engine.types(query))  # anything may contain what is asked for
         patient = bound_patient(query, interaction.base) if types == [query.type] else None
-        behind = catch_up(types, patient, settings.FHIRSERVER_CATCH_UP_MS)
+        behind = prepared(types, patient, settings.FHIRSERVER_CATCH_UP_MS)
     return replace(interaction, query=query, behind=behind)
 
 
@@ -131,7 +130,8 @@ def answer(interaction, access, query, result):
         {"fullUrl": place(interaction.base, row), "resource": cut(row.body, query), "search": {"mode": mode}}
         for mode, rows in (("match", result.rows), ("include", result.included)) for row in rows
     ]  # fmt: skip
-    issues = [*query.warnings, *result.issues, *lag(interaction)]
+    since = missing(interaction, access)
+    issues = [*query.warnings, *result.issues, *lag(since)]
     if issues:
         entries.append({"resource": operation_outcome(issues), "search": {"mode": "outcome"}})
     if entries:
@@ -141,8 +141,7 @@ def answer(interaction, access, query, result):
         Touched(*(row.within or (row.type, row.id)), row.version, row.patient)
         for row in (*result.rows, *result.included)
     ]
-    if interaction.behind:
-        outcome.headers["X-Searchable-Until"] = (searchable_until() or datetime.now(UTC)).isoformat()
+    announce(outcome, since)
     return outcome
 
 
@@ -158,11 +157,22 @@ def cut(body, query):
     return Raw(body)
 
 
-def lag(interaction):
+def missing(interaction, access):
+    """The moment from which on this snapshot may miss writes that the actor may find; None: it misses none."""
+    return missing_since(interaction.behind, access) if interaction.behind else None
+
+
+def lag(since):
     """A search that may miss writes says so."""
-    if interaction.behind:
+    if since is not None:
         yield Issue(
             "warning",
             "incomplete",
             "Writes are being indexed: resources written in the last moments may be missing from this answer.",
         )
+
+
+def announce(outcome, since):
+    """X-Searchable-Until of an answer that may miss writes."""
+    if since is not None:
+        outcome.headers["X-Searchable-Until"] = since.isoformat()

@@ -5,7 +5,6 @@ to no patient: organisations, practitioners, locations, medications. Each row on
 """
 
 from dataclasses import replace
-from datetime import UTC, datetime
 from functools import cache
 
 from django.conf import settings
@@ -16,13 +15,13 @@ from ..access import over_types
 from ..database import execute
 from ..definitions.structures import is_resource_type, type_name, type_number
 from ..formats.json import dump
-from ..indexing.index import catch_up, searchable_until
+from ..indexing.index import prepared
 from ..interactions import paging
 from ..interactions.history import bounds, stamp
 from ..interactions.interaction import Conditions, Outcome, Touched
 from ..interactions.parse import SERVED
 from ..interactions.read import read
-from ..interactions.search import lag
+from ..interactions.search import announce, lag, missing
 from ..keys import identity
 from ..resources.models import NO_DATE
 from ..resources.occurred import parameters as codes
@@ -41,7 +40,7 @@ def prepare(interaction):
     interaction = inputs.taken(interaction)
     if interaction.id is None:
         return interaction
-    behind = catch_up(None, identity("Patient", interaction.id), settings.FHIRSERVER_CATCH_UP_MS)
+    behind = prepared(None, identity("Patient", interaction.id), settings.FHIRSERVER_CATCH_UP_MS)
     return replace(interaction, behind=behind)
 
 
@@ -200,8 +199,8 @@ def clinical_dates():
 
 def answer(interaction, access, rows, keys, issues):
     bundle = {"resourceType": "Bundle", "type": "searchset"}
-    if interaction.behind:
-        issues = [*issues, *lag(interaction)]
+    since = missing(interaction, access)
+    issues = [*issues, *lag(since)]
     bundle["link"] = [{"relation": "self", "url": paging.url(interaction, paging.asked(interaction))}]
     if keys is not None:
         bundle["link"].append({"relation": "next", "url": paging.link(interaction, access, keys)})
@@ -215,6 +214,5 @@ def answer(interaction, access, rows, keys, issues):
         del bundle["entry"]
     touched = [Touched(type, id, version, patient) for type, id, version, _, patient in rows]
     outcome = Outcome(200, dump(bundle), "Bundle", issues=tuple(issues), touched=touched)
-    if interaction.behind:
-        outcome.headers["X-Searchable-Until"] = (searchable_until() or datetime.now(UTC)).isoformat()
+    announce(outcome, since)
     return outcome

@@ -6,7 +6,6 @@ is known by its text. Observations of the same moment as the last one taken come
 
 import re
 from dataclasses import replace
-from datetime import UTC, datetime
 
 from django.conf import settings
 from msgspec import Raw
@@ -16,10 +15,10 @@ from .. import search as engine
 from ..database import FIXED, execute
 from ..formats.json import dump
 from ..formats.json import parse as tree
-from ..indexing.index import catch_up, searchable_until
+from ..indexing.index import prepared
 from ..interactions import paging
 from ..interactions.interaction import Outcome, Touched
-from ..interactions.search import bound_patient, lag
+from ..interactions.search import announce, bound_patient, lag, missing
 from ..search.conditions import live
 from ..search.parameters import parameter
 from ..search.query import Criterion
@@ -44,7 +43,7 @@ def prepare(interaction):
         raise errors.BadRequest("$lastn needs one patient: patient=[id] or subject=Patient/[id].", expression="patient")
     if not any(isinstance(c, Criterion) and grouped(c.param) for c in query.criteria):
         raise errors.BadRequest("$lastn needs a category or a code.", expression="category")
-    behind = catch_up(["Observation"], patient, settings.FHIRSERVER_CATCH_UP_MS)
+    behind = prepared(["Observation"], patient, settings.FHIRSERVER_CATCH_UP_MS)
     return replace(interaction, query=query, behind=behind)
 
 
@@ -62,11 +61,12 @@ def lastn(interaction, access):
         if len(rows) > MOST:
             raise errors.TooCostly(f"More than {MOST} observations match; narrow by code, category or date.")
     chosen = newest(rows, most, lambda pks: seen(pks, access))
-    issues = [*interaction.query.warnings, *lag(interaction)]
+    since = missing(interaction, access)
+    issues = [*interaction.query.warnings, *lag(since)]
     if len(chosen) > MOST_SHOWN:
         chosen = chosen[:MOST_SHOWN]
         issues.append(errors.Issue("warning", "too-costly", f"Only the newest {MOST_SHOWN} are here."))
-    return answer(interaction, chosen, issues)
+    return answer(interaction, chosen, issues, since)
 
 
 def most_of(interaction):
@@ -189,7 +189,7 @@ def group(named):
     return [root(first) for first, *_ in named]
 
 
-def answer(interaction, rows, issues):
+def answer(interaction, rows, issues, since):
     """The searchset of (id, version, body, patient)."""
     bundle = {"resourceType": "Bundle", "type": "searchset", "total": len(rows)}
     bundle["link"] = [{"relation": "self", "url": paging.url(interaction, interaction.parameters)}]
@@ -203,6 +203,5 @@ def answer(interaction, rows, issues):
         bundle["entry"] = entries
     touched = [Touched("Observation", id, version, patient) for id, version, _, patient in rows]
     outcome = Outcome(200, dump(bundle), "Bundle", issues=tuple(issues), touched=touched)
-    if interaction.behind:
-        outcome.headers["X-Searchable-Until"] = (searchable_until() or datetime.now(UTC)).isoformat()
+    announce(outcome, since)
     return outcome

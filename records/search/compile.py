@@ -16,6 +16,7 @@ from records.sql import SQL, all_of, any_of
 
 from . import contained
 from .conditions import live
+from .query import Criterion
 from .types import TYPES
 from .walk import start
 
@@ -38,7 +39,7 @@ class Statement(NamedTuple):
 
     text: str
     params: tuple
-    prepare: bool
+    prepare: bool | str
 
 
 def page(query, access, after=None, limit=None):
@@ -73,7 +74,7 @@ def _merged(asked, access, after, most):
 
 def _page(query, access, after, most):
     begun = start(query, access)
-    if begun.rows and (order := narrow_order(query, access)):
+    if begun.rows and (order := narrow_order(query, access, begun.every)):
         return _sorted_first(query, access, begun, order, after, most)
     source, where, walked, prepare, first, *_ = begun
     order = order_of(query, access)
@@ -136,23 +137,26 @@ def count(query, access, most=None):
 # order
 
 
-def order_of(query, access, row="r"):
-    """The keys of the order; the last is pk, in the direction of the one before. `row` has pk and occurred."""
-    order = [_key(sort, n, access, row) for n, sort in enumerate(query.sort)] or [Key(f"{row}.occurred", True)]
+def order_of(query, access, row="r", among=None):
+    """The keys of the order; the last is pk, in the direction of the one before. `row` has pk and occurred.
+
+    `among`: a criterion that finds all these rows.
+    """
+    order = [_key(sort, n, access, row, among) for n, sort in enumerate(query.sort)] or [Key(f"{row}.occurred", True)]
     order = [*order, Key(f"{row}.pk", order[-1].descending)]
     return [replace(key, descending=not key.descending) for key in order] if query.backward else order
 
 
-def narrow_order(query, access):
+def narrow_order(query, access, among=None):
     """The order over rows s(occurred, pk), or None when it needs more than these and index rows of theirs."""
     if not query.sort or any(sort.code in ("_lastUpdated", "_id") or sort.by for sort in query.sort):
         return None
     if len(query.sort) == 1 and query.sort[0].param.is_occurred:
         return None  # the walk's own
-    return order_of(query, access, "s")
+    return order_of(query, access, "s", among)
 
 
-def _key(sort, n, access, row):
+def _key(sort, n, access, row, among=None):
     if sort.code == "_lastUpdated":
         return Key("r.updated", sort.descending, "timestamptz")
     if sort.code == "_id":
@@ -161,7 +165,11 @@ def _key(sort, n, access, row):
         return _chained(sort, n, access)
     if sort.param.is_occurred:
         return Key(f"{row}.occurred", sort.descending)
-    text, cast, join = TYPES[sort.param.family].sort(sort.param, sort.descending, f"s{n}", row, seen(access))
+    kind, how = TYPES[sort.param.family], (sort.param, sort.descending, f"s{n}", row)
+    found = None
+    if isinstance(among, Criterion) and among.param.kind == "token" and hasattr(kind, "sort_among"):
+        found = kind.sort_among(*how, among)
+    text, cast, join = found or kind.sort(*how, seen(access))
     return Key(text, sort.descending, cast, join)
 
 

@@ -25,12 +25,16 @@ NARROW = ("string", "uri", "composite", "quantity", "date", "reference", "token"
 
 
 class Lead(NamedTuple):
-    """SELECT resource of what a criterion leads to, `dated`: and occurred; the lower the rank the fewer."""
+    """SELECT resource of what a criterion leads to, `dated`: and occurred; the lower the rank the fewer.
+
+    `fixed`: there is one way to find them, whatever the values.
+    """
 
     rank: int
     rows: SQL
     most: int = FEW
     dated: bool = False
+    fixed: bool = False
 
 
 UNDATED = f", '{NO_DATE}'::bigint AS occurred"  # of a type that has no clinical date
@@ -74,7 +78,7 @@ def _lead(pair, found):
     if not isinstance(node, Criterion):
         rows = _reached(node, dated=True)
         few = FEW_DATED if isinstance(node, Chain) else FEW_REACHED
-        return rows and Lead(len(NARROW) + isinstance(node, Has), rows, few, True)
+        return rows and Lead(len(NARROW) + isinstance(node, Has), rows, few, True, _keyed(node))
     if node.modifier == "missing":
         return None
     if isinstance(match, Match) and _single(node.param):
@@ -94,6 +98,10 @@ def _rows(match, also=""):
     if isinstance(match, Any) and (parts := [_rows(m, also) for m in match.matches]) and all(parts):
         return _union(parts)
     return None
+
+
+# one by one, as a few are enough: a plan that joins all at once reads all before it gives the first
+REFERRING = "SELECT resource, occurred FROM reference WHERE target = {} AND param = %s OFFSET 0"
 
 
 def _reached(node, dated=False):
@@ -116,17 +124,31 @@ def _reached(node, dated=False):
             rows = _union(parts)
             text = (
                 f"SELECT i.resource{', i.occurred' if dated else ''} FROM ({rows.text}) h"
-                " JOIN resource t ON t.pk = h.resource JOIN reference i ON i.target = t.identity AND i.param = %s"
+                " CROSS JOIN LATERAL (SELECT identity FROM resource WHERE pk = h.resource OFFSET 0) t"
+                f" CROSS JOIN LATERAL ({REFERRING.format('t.identity')}) i"
             )
             text = SQL(text, (*rows.params, param.key))
             if any(contained.refers(param, arm) for arm, _ in arms):
                 inside = (
                     f"SELECT i.resource{', i.occurred' if dated else ''} FROM ({rows.text}) h"
-                    " JOIN reference i ON i.target = h.resource AND i.param = %s"
+                    f" CROSS JOIN LATERAL ({REFERRING.format('h.resource')}) i"
                 )
                 return _union([text, SQL(inside, text.params)])
             return text
     return None
+
+
+def _keyed(node):
+    """Does a chain lead to what some index keys say?"""
+    from .conditions import matched
+
+    match node:
+        case Chain(arms=arms):
+            return all(_keyed(inner) for _, inner in arms)
+        case Criterion():
+            found = matched(node)
+            return isinstance(found, Match) and bool(found.keys)
+    return False
 
 
 def _union(parts):

@@ -11,6 +11,7 @@ else                       the rows of the type, in clinical order; the planner 
 from typing import NamedTuple
 
 from records import keys
+from records.database import FIXED
 from records.definitions.structures import type_number
 from records.fhirpath.times import DAY
 from records.sql import SQL, TRUE, all_of
@@ -27,17 +28,19 @@ FREE = Place(fenced=False)
 
 class Start(NamedTuple):
     """FROM and WHERE of a search; `walked`: the index walk is d, and its order is (d.occurred, d.resource);
-    `fixed`: there is one way to run it, whatever the values; `rows`: the walk d with all that bounds its rows, when
-    what is left of WHERE keeps most of them: then they may be sorted before they are judged.
+    `fixed`: how its Statement is prepared, FIXED when there is one way to run it, whatever the values; `rows`: the
+    walk d with all that bounds its rows, when what is left of WHERE keeps most of them: then they may be sorted before
+    they are judged.
     """
 
     source: SQL
     where: SQL
     walked: bool = False
-    fixed: bool = False
+    fixed: bool | str = False
     first: SQL = SQL("")  # a WITH that FROM builds on
     rows: SQL | None = None
     others: SQL = TRUE  # of `where`, what is no bound of the walk
+    every: Criterion | None = None  # whose every row is walked
 
 
 class Floor(NamedTuple):
@@ -55,13 +58,13 @@ def start(query, access, ordered=True):
     if ids := next((node for node, _ in found if isinstance(node, Ids)), None):
         others = [condition(node, query.type, access, Place()) for node, _ in found if node is not ids]
         identities = [keys.identity(query.type, id) for id in ids.ids]
-        return Start(SQL("resource r"), all_of([SQL("r.identity = ANY(%s)", (identities,)), *others]), fixed=True)
+        return Start(SQL("resource r"), all_of([SQL("r.identity = ANY(%s)", (identities,)), *others]), fixed=FIXED)
     low, high, floor = _bounds(found)
     record = next((node for node, _ in found if isinstance(node, Within) and node.holder == "Patient"), None)
     if record:
         others = [condition(node, query.type, access, WALKED) for node, _ in found if node is not record]
         source = _record(record.identity, query.type, _way(query) if ordered else None)
-        return Start(source, all_of([*_between("d.occurred", low, high), *others]), True, True)
+        return Start(source, all_of([*_between("d.occurred", low, high), *others]), True, FIXED)
     best = min((pair for pair in found if _rank(pair) is not None), key=_rank, default=None)
     way = _way(query) if ordered else None
     if query.within and _is_wide(best):
@@ -72,9 +75,10 @@ def start(query, access, ordered=True):
     if any(isinstance(node, Updated) for node, _ in found):
         leads = []  # it may be the narrowest, and has an index of its own
     if way and (reached or not best) and (begun := beginning(leads)):
+        plan = FIXED if begun.fixed else True
         first, source = seeking(begun, _walk(best[1] if best else _implied(found), query.type, floor, way), way)
         others = [condition(node, query.type, access, WALKED) for node, _ in found]
-        return Start(source, all_of([*_between("d.occurred", low, high), *others]), True, not floor, first)
+        return Start(source, all_of([*_between("d.occurred", low, high), *others]), True, not floor and plan, first)
     if reached:
         best = None  # a code is rarely narrower than a chain: the planner knows more
     elif best or floor or (way and not found):
@@ -82,7 +86,9 @@ def start(query, access, ordered=True):
         others = [
             condition(node, query.type, access, WALKED) for node, _ in found if best is None or node is not best[0]
         ]
-        return _start(source, _between("d.occurred", low, high), others, not leads, not floor)
+        bounds = _between("d.occurred", low, high)
+        begun = _start(source, bounds, others, not leads, not floor and FIXED)
+        return begun._replace(every=best[0]) if best and not bounds and not floor else begun
     # a date that bounds the rows walked is checked on them, everything else may be where the planner starts
     others = [condition(node, query.type, access, Place() if _is_bound(match) else FREE) for node, match in found]
     rows = None if found else _walk(None, query.type, None, None)
@@ -101,7 +107,7 @@ def _is_wide(best):
     return best is None or _rank(best)[0] == 2
 
 
-def _start(walk, between, others, most, fixed=True):
+def _start(walk, between, others, most, fixed=FIXED):
     """From a walk d whose rows are bounded, each then judged by `others`; `most` of them stay."""
     between, others = all_of(between), all_of(others)
     rows = SQL(f"{walk.text} WHERE {between.text}", walk.params + between.params) if most else None

@@ -152,6 +152,7 @@ def test_it_comes_and_goes_with_its_container(api):
     for id in ("s1", "s2", "s3"):
         api.delete(f"MedicationStatement/{id}")
     assert urls(api.get(asked)) == []
+    indexed()
     assert execute("SELECT count(*) FROM contained") == [(0,)]
     assert all(execute(f"SELECT count(*) FROM {table} WHERE resource < 0") == [(0,)] for table in TABLES)
     assert not drift.check().differences

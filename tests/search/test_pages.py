@@ -6,6 +6,7 @@ import pytest
 
 from records.access import Everything
 from records.search import run
+from records.search.compile import page
 from records.search.parse import parse
 
 from .conftest import put
@@ -106,3 +107,53 @@ def test_sort_agrees_with_python():
     by_date = sorted(resources, key=lambda i: i)
     by_date.sort(key=lambda i: least(resources[i], "effectiveDateTime"), reverse=True)
     assert found == sorted(by_date, key=lambda i: least(resources[i], "valueString"))
+
+
+MEASURED = [
+    {},
+    {"valueQuantity": {"value": 5, "unit": "kg"}},
+    {"valueQuantity": {"value": 70, "unit": "kg", "system": "http://unitsofmeasure.org", "code": "kg"}},
+    {"valueQuantity": {"value": 5.5, "comparator": ">"}},
+    {"valueQuantity": {"value": 2, "comparator": "<"}},
+    {"valueSampledData": {"origin": {"value": 0}, "period": 10, "dimensions": 1, "lowerLimit": 6, "upperLimit": 7}},
+    {"valueString": "trace"},
+]
+
+
+def low(resource):
+    """The least that its value may be; nothing counts as the smallest."""
+    value = resource.get("valueQuantity", {})
+    if value.get("comparator") == "<":
+        return float("-inf")
+    return value.get("value", resource.get("valueSampledData", {}).get("lowerLimit", float("-inf")))
+
+
+@pytest.mark.parametrize("criterion", ["a", "urn:c|a", "urn:c|", "a,b", "urn:c|d,a"])
+@pytest.mark.parametrize("way", [1, -1])
+def test_a_code_by_value(criterion, way):
+    """By the index of code and value where a value is in it, and by the resource's own where it is not."""
+    made = [
+        {k: v for k, v in observation(n).items() if k != "valueString"} | MEASURED[n % len(MEASURED)] for n in range(60)
+    ]
+    put(*made)
+    wanted = [text.split("|") for text in criterion.split(",")]
+
+    def matches(resource):
+        held = [("urn:c", c["code"]) for c in resource["code"]["coding"]]
+        return any((w[-1] == "" and w[0] == "urn:c") or (w[0] in ("urn:c", w[-1]) and ("urn:c", w[-1]) in held)
+                   for w in wanted)  # fmt: skip
+
+    expected = sorted((r for r in made if matches(r)), key=lambda r: (low(r) * way, r["id"]))
+    assert len(expected) > 10
+    sign = "-" if way < 0 else ""
+    pairs = [("code", criterion), ("_sort", f"{sign}value-quantity,_id")]
+    assert pages(pairs) == [r["id"] for r in expected]
+    by_date = [("code", criterion), ("_sort", f"{sign}value-quantity,-date")]
+    statement = page(parse("Observation", by_date, strict=True), Everything())
+    assert "FROM composite" in statement.text
+    by_id = {r["id"]: r for r in made}
+    found = pages(by_date)
+    assert [low(by_id[id]) for id in found] == [low(r) for r in expected]
+    assert sorted(found) == sorted(r["id"] for r in expected)
+    dates = [(low(by_id[id]) * way, by_id[id].get("effectiveDateTime", "")) for id in found]
+    assert dates == sorted(sorted(dates, key=lambda d: d[1], reverse=True), key=lambda d: d[0])

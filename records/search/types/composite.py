@@ -133,6 +133,19 @@ class CompositeType(SearchType):
                 return TYPES["token"].match(part.param, (text,))
         return None
 
+    def lowest(self, param, criterion, least="min"):
+        """(resource, low) of those that a token criterion finds and that have a value of a quantity parameter; or None.
+
+        They stand together in the index, by code; the values of all codes stand in the order of resources.
+        """
+        for pair in parameters.to_index(param.type).values():
+            if pair.kind == "composite" and holds_value(pair, criterion.param, param):
+                chosen = dict.fromkeys(text for each in criterion.texts for text in asked_equal(criterion.param, each))
+                found = [keys.key(pair.type, pair.code, text) for text in chosen]
+                return SQL(f"SELECT resource, {least}(low) AS low FROM composite WHERE key = ANY(%s)"
+                           " AND resource > 0 GROUP BY resource", (found,))  # fmt: skip
+        return None
+
     def _one(self, param, text):
         parts = parts_of(param)
         given = split(text, "$")
@@ -160,6 +173,19 @@ def holds_all(part, param):
         return False
     known = {each.strip() for each in part.param.expression.split("|")}
     return {f"{group.strip()}.{part.expression}" for group in param.expression.split("|")} <= known
+
+
+def holds_value(pair, code, value):
+    """Is a composite the one of this token and this quantity parameter of the resource itself, which has one value?
+
+    The parameter may be of several data types of that element, of which a resource has one.
+    """
+    parts = parts_of(pair) if pair.expression == pair.type and len(pair.components) == 2 else ()
+    if [part.param for part in parts] != [code, value] or value.kind != "quantity" or value.expression is None:
+        return False
+    element, _, rest = parts[1].expression.partition(".as(")
+    alternatives = (each.strip(" ()") for each in value.expression.split("|"))
+    return bool(rest) and all(each.partition(" as ")[0] == f"{value.type}.{element}" for each in alternatives)
 
 
 # what is compared for equality, as texts that go into the key

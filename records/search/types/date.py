@@ -26,7 +26,8 @@ class Date(IndexRow):
     class Meta:
         db_table = "date"
         indexes = [
-            models.Index(fields=["param", "low", "resource"], name="date_low"),
+            # With n, the first dates of many resources, to sort by, are read off the index alone.
+            models.Index(fields=["param", "low", "resource", "n"], name="date_low"),
             # Intervals longer than a day are rare: what is shorter is found by its low end alone.
             models.Index(fields=["param", "high"], name="date_high", condition=models.Q(high__gte=F("low") + DAY)),
         ]

@@ -16,7 +16,7 @@ from records.sql import SQL, any_of
 
 from .. import ucum
 from ..ranges import PREFIXES, condition, prefixed
-from .base import IndexRow, Match, SearchType, invalid, search_type, split, unescape
+from .base import TYPES, IndexRow, Match, SearchType, invalid, search_type, split, unescape
 
 LOWEST, HIGHEST = Decimal("-Infinity"), Decimal("Infinity")
 LARGEST = 1000  # digits of a number that is looked for
@@ -187,6 +187,23 @@ class QuantityType(SearchType):
             (param.key,),
         )
         return f"coalesce({alias}.low, '-Infinity')", "numeric", join
+
+    def sort_among(self, param, descending, alias, row, criterion):
+        """As `sort`, of rows that a token criterion finds: by the index of code and value where there is one, or None.
+
+        Who has no value there is looked up: it may have one of another data type.
+        """
+        least = "max" if descending else "min"
+        known = TYPES["composite"].lowest(param, criterion, least)
+        if known is None:
+            return None
+        join = SQL(
+            f"LEFT JOIN ({known.text}) {alias}_ ON {alias}_.resource = {row}.pk"
+            f" LEFT JOIN LATERAL (SELECT {least}(i.low) AS low FROM quantity i WHERE {alias}_.resource IS NULL"
+            f" AND i.resource = {row}.pk AND i.param = %s AND i.key = i.param) {alias} ON TRUE",
+            (*known.params, param.key),
+        )
+        return f"coalesce({alias}_.low, {alias}.low, '-Infinity')", "numeric", join
 
 
 @search_type
