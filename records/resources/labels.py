@@ -129,7 +129,8 @@ def above(writes, access):
     mask = sum(RISING)
     here = {(w.type, w.id): n for n, w in enumerate(writes) if w.resource is not None and w.id is not None}
     own = {n: own_bits(writes[n].resource, writes[n].type) for n in {*here.values(), *found}}
-    kept = stored({part for named in names.values() for part in named} - here.keys(), access)
+    wholes = [writes[n].current.pk for n in names if writes[n].current is not None]
+    kept = stored({part for named in names.values() for part in named} - here.keys(), access, wholes)
     names = {n: {part for part in named if part in here or part in kept} for n, named in names.items()}
     risen, more = {n: inner for n, (_, inner) in found.items()}, True
     while more:  # a part may be made of parts itself
@@ -162,7 +163,7 @@ def of_parts(resource, type):
     if type not in PARTS:
         return 0
     named, total = parts(resource, type)
-    for bits in stored(named, EVERYTHING).values():
+    for bits in stored(named, EVERYTHING, ()).values():
         total |= bits & sum(RISING)
     return total
 
@@ -176,8 +177,8 @@ def own_bits(resource, type):
 
 
 @as_system()
-def stored(parts, access):
-    """(type, id) -> labels, of rows that the access knows.
+def stored(parts, access, wholes):
+    """(type, id) -> labels, of rows that the access knows, or that are parts of these wholes (pks) already.
 
     Who knows everything of a type knows those too that are not there, or not yet, without a label. Nobody raises
     one of them until the transaction ends, or makes one: who does so then finds what is made of it.
@@ -188,15 +189,19 @@ def stored(parts, access):
     hold(keys)
     asked = {type: access.known(type) for type in sorted({type for type, _ in parts})}
     narrow = {type: p for type, p in asked.items() if p != TRUE}
-    known, params = "TRUE", ()
+    known, params, before = "TRUE", (), set()
     if narrow:
+        if wholes:
+            before = {part for (part,) in execute("SELECT part FROM part WHERE whole = ANY(%s)", (wholes,))}
         arms = " ".join(f"WHEN {type_number(type)} THEN ({p.text})" for type, p in narrow.items())
-        known, params = f"CASE r.type {arms} ELSE TRUE END", sum((p.params for p in narrow.values()), ())
+        known = f"r.identity = ANY(%s) OR CASE r.type {arms} ELSE TRUE END"
+        params = (list(before), *sum((p.params for p in narrow.values()), ()))
     rows = execute(
         f"SELECT r.identity, r.labels FROM resource r WHERE r.identity = ANY(%s) AND NOT r.deleted AND ({known})",
         (list(keys), *params),
     )
-    return {part: 0 for part in parts if part[0] not in narrow} | {keys[key]: labels for key, labels in rows}
+    free = {part: 0 for key, part in keys.items() if part[0] not in narrow or key in before}
+    return free | {keys[key]: labels for key, labels in rows}
 
 
 MOST_HELD = 400  # parts of one transaction; who has more holds the lock that all share

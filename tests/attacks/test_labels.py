@@ -1,13 +1,13 @@
 """Attacks by way of labels: what rises to a whole tells its writer nothing of a part that is hidden. (A03)"""
 
-from accessctl.labels import CONFIDENTIALITY, SENSITIVITY
+from accessctl.labels import CONFIDENTIALITY, SENSITIVITY, VISIBILITY
 from records.database import execute
 from records.keys import identity
 from records.resources.labels import codings
 from tests.accessctl.people import observation
 
 from .test_access import ABSENT
-from .test_binaries import binary, document
+from .test_binaries import MASK, binary, document
 
 HIV = [(SENSITIVITY, "HIV")]
 RAISED = {"resourceType": "Parameters", "parameter": [
@@ -65,3 +65,21 @@ def test_what_a_person_sees_or_made_is_labelled_on(world):
     own = world.observation(security=HIV, by=world.stranger)
     assert labels(world, made(world.stranger, about(world, f"Observation/{own}"))) == {"HIV"}
     assert labels(world, made(world.system, about(world, f"Observation/{secret}"))) == {"HIV"}
+
+
+def test_A44_who_sees_no_part_takes_no_label_from_the_whole(world):
+    """A part is one still when the whole is written by who does not see it, and when it comes only later."""
+    hidden = world.observation(security=[*HIV, (VISIBILITY, "INVISIBLE_PATIENT")])
+    tree = document(world.a, "x", context={"related": [
+        {"reference": f"Observation/{hidden}"}, {"reference": f"Observation/{ABSENT}"}]})  # fmt: skip
+    about = made(world.system, tree)
+    assert labels(world, about) == {"HIV"}
+    assert world.patient.get(f"Observation/{hidden}").status_code == 404
+    masked = {**tree, "id": about, "meta": {"security": [MASK]}}
+    assert world.patient.put(f"DocumentReference/{about}", masked).status_code == 200
+    assert labels(world, about) == {"HIV", "MASQUE_PS"}
+    assert world.system.post(f"Observation/{hidden}/$meta-add", RAISED).status_code == 200
+    assert labels(world, about) == {"HIV", "MASQUE_PS", "R"}
+    late = observation(world.a, [(SENSITIVITY, "PSY")]) | {"id": ABSENT}
+    assert world.system.put(f"Observation/{ABSENT}", late).status_code == 201
+    assert labels(world, about) == {"HIV", "MASQUE_PS", "R", "PSY"}
