@@ -5,11 +5,15 @@ The resource was written in both and its rows were taken out of one, so that seq
 
 import uuid
 from contextlib import contextmanager
+from importlib import import_module
+from itertools import count
+from types import SimpleNamespace
 
 import psycopg
 from django.db import connections
 
 from accessctl.audit import recorder
+from fhirserver import endpoint
 from fhirserver.embedded.folder import DATABASE, SUPERUSER, Folder
 from records.database import pool
 from records.resources import store
@@ -26,6 +30,19 @@ OF_A_RESOURCE = """
     AND (column_name = 'resource' AND data_type = 'bigint' OR (table_name, column_name) = ('resource', 'pk'))
 """
 NAMES = ("with_it", "without_it")
+record = import_module("accessctl.audit.record")  # the package has a function of this name
+MOMENT = 1_780_315_200  # of the first audit record, in seconds; each request is one later
+
+
+class Numbers(recorder.Numbers):
+    """One after the other, however long it takes."""
+
+    def __init__(self):
+        super().__init__()
+        self.next = count(1_000_000)
+
+    def take(self, count):
+        return [next(self.next) for _ in range(count)]
 
 
 @contextmanager
@@ -64,19 +81,22 @@ class Clones:
         for name in NAMES:
             parameters = pool.parameters() | {"dbname": name}
             parameters["options"] += " -c search_path=frozen,pg_catalog,public"
-            self.sides.append((pool.Pool(parameters, 4), recorder.Numbers()))
+            self.sides.append((pool.Pool(parameters, 4), Numbers()))
 
     @contextmanager
     def side(self, n):
         """What this process does inside is done on one of the two."""
-        before = pool._pool, recorder.numbers, store.new_id
+        before = pool._pool, recorder.numbers, store.new_id, record.time, endpoint.uuid
         counted = iter(range(10**9))
         pool._pool, recorder.numbers = self.sides[n]
         store.new_id = lambda: str(uuid.uuid5(uuid.NAMESPACE_URL, f"{self.asked}/{next(counted)}"))
+        asked = uuid.uuid5(uuid.NAMESPACE_URL, f"{self.asked}")
+        endpoint.uuid = SimpleNamespace(uuid4=lambda: asked)
+        record.time = SimpleNamespace(time_ns=lambda: (MOMENT + self.asked) * 10**9)
         try:
             yield
         finally:
-            pool._pool, recorder.numbers, store.new_id = before
+            pool._pool, recorder.numbers, store.new_id, record.time, endpoint.uuid = before
 
     def ask(self, who, request):
         self.asked += 1
