@@ -337,6 +337,7 @@ SYSTEM = {
     "accessctl/reviews.py": "the queue of openings, for who may review",
     "fhirserver/management/commands/demo.py": "a command",
     "fhirserver/management/commands/verify_audit.py": "a command",
+    "fhirserver/sandbox.py": "a durable job puts the demo data of a sandbox back, all of it",
     "fhirserver/web/admin/audit.py": "for data-protection officers: the audit is verified, and counted over time",
     "fhirserver/web/admin/identities.py": "is there such a Patient or Practitioner?",
     "fhirserver/web/admin/parameters.py": "ids of SearchParameters in use",
