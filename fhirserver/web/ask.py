@@ -48,6 +48,7 @@ class Asking:
         path, _, query = url.partition("?")
         try:
             interaction = parse(Request(method, path, query, headers, body, self.base))
+            self.visitor.ask()
             outcome = endpoint.execute(interaction, self.visitor, self.request_id)
         except errors.FHIRError as error:
             self.recorded += error.recorded

@@ -5,7 +5,7 @@ from django.core.exceptions import PermissionDenied
 from accessctl.actor import PERSON, Actor, InvalidToken, Stale, person_of
 from accessctl.scopes import parsed
 from accessctl.standing import COLUMNS
-from records.database import execute
+from records.database import Ahead, execute
 
 CLIENT = "web"  # as the audit names it
 SCOPES = "user/*.cruds"  # a ceiling without effect: the person decides
@@ -26,6 +26,7 @@ class Visitor:
 
     def renew(self):
         """Who the user is now."""
+        self._ahead = None
         self._rows = execute(WHO, (self._user,))
         if not self._rows:
             raise PermissionDenied
@@ -34,10 +35,14 @@ class Visitor:
         self.actor = Actor(CLIENT, login, parsed(SCOPES), None, None, self.person)
 
     def ask(self):
-        """The question is asked by `confirm`, whenever it is called."""
+        """Who the user is is to be looked at again, with the next statement: before what that request changes of it."""
+        if self._ahead is None:
+            self._ahead = Ahead(WHO, (self._user,))
 
     def confirm(self):
         """Raise InvalidToken when the user may not come in any more, Stale when the person has changed."""
-        rows = execute(WHO, (self._user,))
+        if self._ahead is None:
+            return
+        rows, self._ahead = self._ahead.rows(), None
         if rows != self._rows:
             raise Stale if rows else InvalidToken
