@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from records.access import over_types
+from records.database import FIXED
 from records.errors import InvalidValue
 from records.fhirpath.times import MIN
 from records.sql import SQL, all_of, any_of
@@ -35,7 +36,7 @@ class Key:
 
 
 class Statement(NamedTuple):
-    """What to execute; `prepare`: its plan does not depend on the values, so that one plan may serve all."""
+    """What to execute; FIXED where there is one way to run it: planning it for its values costs more than a page."""
 
     text: str
     params: tuple
@@ -76,7 +77,7 @@ def _page(query, access, after, most):
     begun = start(query, access)
     if begun.rows and (order := narrow_order(query, access, begun.every)):
         return _sorted_first(query, access, begun, order, after, most)
-    source, where, walked, prepare, first, *_ = begun
+    source, where, walked, fixed, first, *_ = begun
     order = order_of(query, access)
     if walked:
         order = [replace(key, text=WALKED.get(key.text, key.text)) for key in order]
@@ -90,7 +91,8 @@ def _page(query, access, after, most):
         f"{first.text}SELECT {selected} FROM {source.text}{''.join(' ' + j.text for j in joins)} WHERE {wanted.text}"
         f" ORDER BY {by} LIMIT {most:d}"
     )
-    return Statement(text, (*first.params, *source.params, *joined, *wanted.params), prepare and not joins)
+    prepare = FIXED if fixed and not joins else False
+    return Statement(text, (*first.params, *source.params, *joined, *wanted.params), prepare)
 
 
 def _sorted_first(query, access, begun, order, after, most):
