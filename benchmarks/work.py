@@ -50,12 +50,12 @@ def load(templates, repeat, take):
     return jobs
 
 
-def read(known):
+def read(known, expect=(200,)):
     """Read by id, every resource as likely as any other."""
 
     def jobs(target, client, random):
         while True:
-            yield Job("read", target.encode("GET", "/".join(random.choice(known.resources))))
+            yield Job("read", target.encode("GET", "/".join(random.choice(known.resources))), expect)
 
     return jobs
 

@@ -171,10 +171,11 @@ def only_reads(interaction):
 
 
 def snapshot(interaction):
-    """Does it read several rows that must be of one moment?"""
+    """Does it read by several statements what must be of one moment?"""
     if interaction.code == "operation":
         return find(interaction.operation, interaction.level, interaction.type).snapshot
-    return verb(interaction.code, interaction.level, interaction.type).snapshot
+    found = verb(interaction.code, interaction.level, interaction.type).snapshot
+    return found(interaction) if callable(found) else found
 
 
 def recorded_refusal(interaction, caller, request_id, error):

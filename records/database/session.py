@@ -1,5 +1,6 @@
 """One connection, spoken to by libpq's own calls: prepared statements, binary results, one round trip for many."""
 
+from functools import partial
 from select import POLLIN, POLLOUT, poll
 from time import monotonic
 
@@ -9,7 +10,9 @@ from psycopg.pq import ConnStatus, ExecStatus, TransactionStatus
 
 from .deadline import left
 
-MOST_PREPARED = 256  # statements that a connection keeps; a new one takes the place of the oldest
+# Statements that a connection keeps, and characters of them all: a plan takes some hundred bytes for each. What was not
+# used for longest gives way.
+MOST_PREPARED, MOST_TEXT = 256, 250_000
 FIXED = "fixed"  # prepare: one plan for all values, whatever PostgreSQL would gain by planning for these
 LONG = (
     3000  # characters of a statement that is FIXED: what a person may see takes ten times longer to plan than to find
@@ -27,8 +30,8 @@ class Session:
     def __init__(self, raw):
         self.raw, self.pg = raw, raw.pgconn
         self.adapted = Transformer(raw)  # keeps the dumpers and loaders it has looked up
-        self.names = {}  # (text, types) -> name of the prepared statement
-        self.made = 0
+        self.names = {}  # (text, types) -> name of the prepared statement, the one last used last
+        self.made = self.text = 0  # how many were, and the length of those kept
         self.begin = None  # the BEGIN that waits
         self.queued = []  # (who asks, (text, params, prepare)) that wait
         self.told = None  # whom the transaction was last told to ask for; see asking
@@ -74,6 +77,7 @@ class Session:
             results = self._trip(calls)
         except BaseException:
             self.names = {k: name for k, name in self.names.items() if k in known}  # the others may not be there
+            self.text = sum(len(text) for text, _ in self.names)
             raise
         return [results[n] for n in ends]
 
@@ -99,15 +103,19 @@ class Session:
             types, formats = adapted.types, adapted.formats
         if not prepare:
             return [lambda: self.pg.send_query_params(numbered(text), values, types, formats, 1)]
-        name = self.names.get((text, types))
+        name = self.names.pop((text, types), None)
         if name is not None:
+            self.names[text, types] = name
             return [lambda: self.pg.send_query_prepared(name, values, formats, 1)]
         self.made += 1
         name = b"s%d" % self.made
         calls = []
-        if len(self.names) >= MOST_PREPARED:
-            oldest = self.names.pop(next(iter(self.names)))
-            calls.append(lambda: self.pg.send_query_params(b"DEALLOCATE " + oldest, ()))
+        self.text += len(text)
+        while self.names and (len(self.names) >= MOST_PREPARED or self.text > MOST_TEXT):
+            key, oldest = next(iter(self.names.items()))
+            del self.names[key]
+            self.text -= len(key[0])
+            calls.append(partial(self.pg.send_query_params, b"DEALLOCATE " + oldest, ()))
         calls.append(lambda: self.pg.send_prepare(name, numbered(text), types))
         calls.append(lambda: self.pg.send_query_prepared(name, values, formats, 1))
         self.names[text, types] = name

@@ -81,7 +81,7 @@ class Verb(NamedTuple):
     method: str
     pattern: tuple  # path segments: literal, or {type} {id} {version}
     handler: Callable
-    snapshot: bool  # reads several rows that must be of one moment
+    snapshot: bool | Callable  # reads rows by several statements that must be of one moment; (interaction) -> bool
     level: str
     before: Callable | None  # (interaction) -> interaction: what it needs done before its transaction opens
 

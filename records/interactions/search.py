@@ -96,10 +96,15 @@ def bound_patient(query, base):
     return None
 
 
-@interaction("search-type", "GET", "{type}", snapshot=True, before=prepare)
-@interaction("search-type", "POST", "{type}/_search", snapshot=True, before=prepare)
-@interaction("search-system", "GET", "", snapshot=True, before=prepare)
-@interaction("search-system", "POST", "_search", snapshot=True, before=prepare)
+def several(interaction):
+    """Does the search take more than the statement of its page?"""
+    return not engine.is_one_page(interaction.query)
+
+
+@interaction("search-type", "GET", "{type}", snapshot=several, before=prepare)
+@interaction("search-type", "POST", "{type}/_search", snapshot=several, before=prepare)
+@interaction("search-system", "GET", "", snapshot=several, before=prepare)
+@interaction("search-system", "POST", "_search", snapshot=several, before=prepare)
 def search(interaction, access):
     """A page of the matches that the caller may see, as a searchset Bundle.
 

@@ -6,6 +6,18 @@ compile (SQL), results (the page). Nothing here imports the indexer.
 
 from .parse import parse, parse_several
 from .query import Query, types
-from .results import Result, Row, immediate, run, search, select
+from .results import Result, Row, immediate, is_one_page, run, search, select
 
-__all__ = ["Query", "Result", "Row", "immediate", "parse", "parse_several", "run", "search", "select", "types"]
+__all__ = [
+    "Query",
+    "Result",
+    "Row",
+    "immediate",
+    "is_one_page",
+    "parse",
+    "parse_several",
+    "run",
+    "search",
+    "select",
+    "types",
+]

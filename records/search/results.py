@@ -192,6 +192,13 @@ def select(type, pairs, access, limit=2):
     return [Selected(row[0], row[2], row[3]) for row in found]
 
 
+def is_one_page(query):
+    """Is the answer one statement? Then it is of one moment by itself."""
+    return not (query.arms or query.includes or query.contained or query.summary == "count") and (
+        query.total in (None, "none")
+    )
+
+
 def immediate(query):
     """Does the search use only what is indexed by the write itself? Then it is never behind."""
     return not (query.includes or query.contained) and all(
