@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from records.access import over_types
-from records.database import FIXED
 from records.errors import InvalidValue
 from records.fhirpath.times import MIN
 from records.sql import SQL, all_of, any_of
@@ -36,7 +35,7 @@ class Key:
 
 
 class Statement(NamedTuple):
-    """What to execute; FIXED where there is one way to run it: planning it for its values costs more than a page."""
+    """What to execute; `prepare`: its plan does not depend on the values, so that one plan may serve all; or FIXED."""
 
     text: str
     params: tuple
@@ -91,8 +90,7 @@ def _page(query, access, after, most):
         f"{first.text}SELECT {selected} FROM {source.text}{''.join(' ' + j.text for j in joins)} WHERE {wanted.text}"
         f" ORDER BY {by} LIMIT {most:d}"
     )
-    prepare = FIXED if fixed and not joins else False
-    return Statement(text, (*first.params, *source.params, *joined, *wanted.params), prepare)
+    return Statement(text, (*first.params, *source.params, *joined, *wanted.params), not joins and fixed)
 
 
 def _sorted_first(query, access, begun, order, after, most):
