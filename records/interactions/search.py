@@ -97,8 +97,8 @@ def bound_patient(query, base):
 
 
 def several(interaction):
-    """Does the search take more than the statement of its page?"""
-    return not engine.is_one_page(interaction.query)
+    """Does the search take more than the statement of its page? What it may miss is asked after it."""
+    return bool(interaction.behind) or not engine.is_one_page(interaction.query)
 
 
 @interaction("search-type", "GET", "{type}", snapshot=several, before=prepare)

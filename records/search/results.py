@@ -202,8 +202,13 @@ def is_one_page(query):
 def immediate(query):
     """Does the search use only what is indexed by the write itself? Then it is never behind."""
     return not (query.includes or query.contained) and all(
-        _immediate(node) for arm in query.arms or (query,) for node in arm.criteria
+        all(map(_immediate, arm.criteria)) and all(map(_of_row, arm.sort)) for arm in query.arms or (query,)
     )
+
+
+def _of_row(sort):
+    """Is the key a column of the resource's own row?"""
+    return sort.code in ("_id", "_lastUpdated") or (sort.by is None and sort.param.is_occurred)
 
 
 def _immediate(node):
