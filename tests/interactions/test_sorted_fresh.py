@@ -4,14 +4,13 @@ import pytest
 
 from tests.api import Api
 
-pytestmark = pytest.mark.django_db(databases="__all__", transaction=True)
 STATUSES = ("final", "amended", "cancelled")
 SORTED = {"_sort=status": ["amended", "cancelled", "final"], "_sort=-status": ["final", "cancelled", "amended"],
           "_sort=status,-date": ["amended", "cancelled", "final"]}  # fmt: skip
 
 
 @pytest.mark.parametrize("sort", SORTED)
-def test_what_has_just_been_written_is_in_its_place(sort):
+def test_what_has_just_been_written_is_in_its_place(database, sort):
     api = Api()
     for status in STATUSES:
         body = {"resourceType": "Observation", "status": status, "code": {"text": "weight"}}
