@@ -4,6 +4,7 @@ A source is (actor, code, type, alias, pk) -> (SQL predicate over the row, sente
 Those marked `for_people` speak of users with a Person alone; tokens without one are judged as before people were known.
 """
 
+from functools import lru_cache
 from importlib import import_module
 from pkgutil import iter_modules
 
@@ -62,7 +63,20 @@ def of(actor):
 
 
 def formula(actor, *asked, without=()):
-    """All ceilings AND any permit AND NOT any denial, of (code, type, alias, pk)."""
+    """All ceilings AND any permit AND NOT any denial, of (code, type, alias, pk).
+
+    It is text about an actor as far as the request knows them, and no answer: the same for the same actor. But what a
+    scope with a query means depends on value sets and parameters that are stored.
+    """
+    return _kept(actor, asked, without) if lasts(actor) else _made(actor, asked, without)
+
+
+def lasts(actor):
+    """Is what sources say of the actor the same as long as the actor is?"""
+    return not any(scope.params for scope in actor.scopes)
+
+
+def _made(actor, asked, without):
     ceilings, permits, denials = (
         [found[0] for source in kind if source not in without and (found := source(actor, *asked))]
         for kind in of(actor)
@@ -74,8 +88,15 @@ def formula(actor, *asked, without=()):
     return all_of([*ceilings, permitted] + ([~denied] if denied != FALSE else []))
 
 
+_kept = lru_cache(256)(_made)
+
+
 def records(actor, code, type):
     """SELECT patient: in whose records lies all that the actor may reach, but own rows of nobody; None: anywhere."""
+    return _kept_records(actor, code, type) if lasts(actor) else _records(actor, code, type)
+
+
+def _records(actor, code, type):
     ceilings, permits, _ = of(actor)
     for source in ceilings:
         if source in RECORDS and (found := RECORDS[source](actor, code, type)):
@@ -92,6 +113,7 @@ def records(actor, code, type):
     return SQL(" UNION ALL ".join(f"({f.text})" for f in found) or NOWHERE.text, sum((f.params for f in found), ()))
 
 
+_kept_records = lru_cache(256)(_records)
 NOWHERE = SQL("SELECT NULL::bigint AS patient WHERE FALSE")
 
 
@@ -99,3 +121,5 @@ def load():
     for module in iter_modules(__path__):
         import_module(f"{__name__}.{module.name}")
     _chosen.clear()
+    _kept.cache_clear()
+    _kept_records.cache_clear()
