@@ -87,7 +87,9 @@ class Endpoint(APIView):
 
     def options(self, request, path):
         """CORS preflight. (http.html#2.21.0.1; SMART App Launch S9)"""
-        return finished(HttpResponse(status=204), request, uuid.uuid4())
+        response = HttpResponse(status=204)
+        del response["Content-Type"]  # Django's is HTML
+        return finished(response, request, uuid.uuid4())
 
 
 def caller_of(request, path):

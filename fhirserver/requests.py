@@ -30,9 +30,7 @@ def read_request(request, path, data):
         if path.endswith("_search"):
             form = form_pairs(data, content_type)
         elif data or content_type or request.method == "PATCH":
-            tree, patch_format = formats.tree(
-                data, content_type, path, request.method, text(meta, "HTTP_X_SECURITY_CONTEXT")
-            )
+            tree, patch_format = formats.tree(data, content_type, path, request.method, security_context(meta))
     return Request(
         request.method,
         quote(path, safe="/$*"),  # WSGI decodes the path; whoever decodes it again must find the same
@@ -56,6 +54,16 @@ def text(meta, name):
     except UnicodeError as error:
         place = "query" if name == "QUERY_STRING" else f"header {name[5:].replace('_', '-').title()}"
         raise errors.BadRequest(f"The {place} is not UTF-8.") from error
+
+
+def security_context(meta):
+    """X-Security-Context, whose rules shall guard the content; never dropped because it could not be read."""
+    if "HTTP_X_SECURITY_CONTEXT" not in meta:
+        return None
+    found = text(meta, "HTTP_X_SECURITY_CONTEXT").strip()
+    if not found:  # so granian hands on what is not ASCII
+        raise errors.BadRequest("X-Security-Context is empty; expected a reference such as Patient/1.")
+    return found
 
 
 def form_pairs(data, content_type):

@@ -78,6 +78,9 @@ def pairs(query):
 
 def conditions(headers):
     """The conditional headers; a date that is none is no condition. (RFC 9110 13.1.3)"""
+    for name in ("if-match", "if-none-match", "if-none-exist"):
+        if not headers.get(name, "-").strip():  # a web server may hand on as empty what is not ASCII
+            raise errors.BadRequest(f"The condition {name} is empty; expected ASCII, other characters percent-encoded.")
     since = None
     if "if-modified-since" in headers:
         try:
@@ -86,9 +89,7 @@ def conditions(headers):
             since = None
         if since is not None and since.tzinfo is None:
             since = None
-    return Conditions(
-        headers.get("if-match"), headers.get("if-none-match"), since, headers.get("if-none-exist") or None
-    )
+    return Conditions(headers.get("if-match"), headers.get("if-none-match"), since, headers.get("if-none-exist"))
 
 
 def preferences(header):

@@ -196,6 +196,28 @@ def test_raw_utf8_in_the_query(port, token):
         assert "Lef%C3%A8vre" in json.loads(body)["link"][0]["url"]
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "line"),
+    [
+        ("POST", "Patient", "If-None-Exist: family=Lefèvre"),
+        ("POST", "Patient", "If-None-Exist:"),
+        ("PUT", "Patient/none", "If-None-Match: é"),
+        ("PUT", "Patient/none", "If-Match: é"),
+        ("POST", "Binary", "X-Security-Context: Patient/é"),
+        ("POST", "Patient", "X-Provenance: é"),
+        ("POST", "Patient", "Idempotency-Key: é"),
+    ],
+)
+def test_a_condition_that_cannot_be_read_is_not_dropped(port, token, method, path, line):
+    """granian hands on as empty what is not ASCII: the write would be done as if nothing had been asked of it."""
+    before = newest(port, token)
+    kind = "Content-Type: text/plain" if path == "Binary" else JSON
+    given = head(method, path, token, kind, line.encode().decode("latin-1"), f"Content-Length: {len(PATIENT)}")
+    status, _, body = said(port, given, PATIENT)
+    assert status == 400 and outcome(body)
+    assert newest(port, token) == before
+
+
 def test_a_header_of_a_megabyte(port, token):
     status, _, body = said(port, head("GET", "Patient/none", token, "X-Large: " + "a" * 1_000_000), close=True)
     assert status in (None, 400, 404, 414, 431) and b"<html" not in body.lower()

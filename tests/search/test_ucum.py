@@ -46,7 +46,8 @@ def test_different(code, other):
 
 
 @pytest.mark.parametrize(
-    "code", ["", "foo", "mg per dL", "mg//dL", "(mg", "mg)", "k[degF]", "10*-99999999999", "m" * 500, "é"]
+    "code",
+    ["", "foo", "mg per dL", "mg//dL", "(mg", "mg)", "k[degF]", "10*-99999999999", "m" * 500, "é", "0", "1/0", "m/00"],
 )
 def test_unknown(code):
     with pytest.raises(UnknownUnit):

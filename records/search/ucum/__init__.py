@@ -114,7 +114,7 @@ class _Reader:
 
 def _simple(text):
     """An atom with prefix and exponent, or a whole number."""
-    if text.isdigit() and len(text) < 20:
+    if text.isdigit() and len(text) < 20 and int(text):  # nothing is measured in zeros, nor divided by them
         return Fraction(int(text)), {}
     found = _atom(text)
     if found is None and (match := EXPONENT.fullmatch(text)):
