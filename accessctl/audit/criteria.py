@@ -43,13 +43,27 @@ def conditions(parameters, base=""):
             raise errors.UnknownParameter(TYPE, name, f"known: {', '.join(NAMES)}")
         if modifier and not (code in ("patient", "agent", "entity") and is_resource_type(modifier)):
             raise errors.UnsupportedModifier(code, modifier, "AuditEvent is searched without modifiers")
-        values = [part for part in value.split(",") if part]
+        values = parts(value, modifier)
         if not values:
             raise errors.InvalidValue(name, value, "expected a value")
-        if modifier:
-            values = [v if "/" in v else f"{modifier}/{v}" for v in values]
         found.append(any_of([HOW[code](name, each, base) for each in values]))
     return all_of(found)
+
+
+def parts(value, modifier):
+    """The values of which one is enough."""
+    found = [part for part in value.split(",") if part]
+    return [v if "/" in v else f"{modifier}/{v}" for v in found] if modifier else found
+
+
+def entities(parameters, base=""):
+    """The references of each `entity` that is asked for, in sets of which one is enough."""
+    found = []
+    for name, value in parameters:
+        code, _, modifier = name.partition(":")
+        if code == "entity":
+            found.append({"/".join(reference(name, each, base)) for each in parts(value, modifier)})
+    return found
 
 
 def is_bounded(parameters):

@@ -53,7 +53,8 @@ def search(interaction, access):
         raise errors.TooCostly(f"Bound the search by one of {', '.join(criteria.BOUNDS)}.")
     form = form_of(interaction.parameters)
     size, after = paging.count(interaction), paging.position(interaction, access)
-    found, following = page(interaction, access, wanted, after, size)
+    asked = criteria.entities(interaction.parameters, interaction.base)
+    found, following = page(interaction, access, wanted, after, size, asked)
     return bundle(interaction, access, [(record, form(tree)) for record, tree in found], following)
 
 
@@ -69,8 +70,11 @@ def form_of(parameters):
     return event.tde
 
 
-def page(interaction, access, wanted, after, size):
-    """([(Record, AuditEvent)], where the next page begins or None), newest first."""
+def page(interaction, access, wanted, after, size, asked=()):
+    """([(Record, AuditEvent)], where the next page begins or None), newest first.
+
+    `asked`: sets of references of which the reader must be told one, or else the search tells that it is there.
+    """
     code = interaction.code if interaction.code in ("read", "search-type") else "search-type"
     may = readable(access, code)
     if may == FALSE or not size:
@@ -89,7 +93,7 @@ def page(interaction, access, wanted, after, size):
         labels |= seen(access, {r for record in records for r in named(record.entities)})
         for record in records:
             shown = named(record.entities) if oversight else told_of(record, labels)
-            if shown is None:
+            if shown is None or not (oversight or all(names(record, shown, each) for each in asked)):
                 continue
             if len(told) == size:
                 return events(told, labels, oversight, interaction.base), told[-1][0].seq
@@ -100,11 +104,20 @@ def page(interaction, access, wanted, after, size):
     return events(told, labels, oversight, interaction.base), after
 
 
+def names(record, shown, references):
+    """Does what the reader is told name one of them?"""
+    about = (r for r in references if r.startswith("Patient/"))
+    return not references.isdisjoint(shown) or any(identity(*r.split("/")) == record.patient for r in about)
+
+
 def told_of(record, labels):
     """What of its entities the reader is told; None: the record is about hidden things alone, and hidden with them."""
     all = named(record.entities)
-    shown = [r for r in all if r in labels or r.startswith(f"{TYPE}/")]
-    if (all and not shown) or (record.received is not None and len(shown) < len(all)):
+    others = [r for r in all if r.startswith(f"{TYPE}/")]  # who read which records of the audit is told without them
+    shown = [r for r in all if r in labels]
+    if record.received is not None:
+        shown += [r for r in others if r == f"{TYPE}/{record.seq}"]
+    if (all and not shown and not others) or (record.received is not None and len(shown) < len(all)):
         return None
     return shown
 

@@ -37,9 +37,10 @@ def attached(actor, code, type, alias, pk):
     ), "What names the Binary, as its attachment, is hidden."
 
 
-def readable(actor, alias):
-    """Predicate over rows of any type that may hold an attachment."""
-    found = ((types, formula(actor, "read", types[0], alias, "pk", without=(scopes,))) for types in ALIKE)
+def readable(actor, alias, groups=ALIKE, without=()):
+    """Predicate over rows of any of these types, in groups of which each is judged by one predicate."""
+    spared = (scopes, *without)
+    found = ((types, formula(actor, "read", types[0], alias, "pk", without=spared)) for types in groups)
     return any_of(SQL(among(alias, types)) & predicate for types, predicate in found if predicate != FALSE)
 
 

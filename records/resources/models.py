@@ -90,6 +90,19 @@ class Attached(models.Model):
         db_table = "attached"
 
 
+class Naming(models.Model):
+    """A Provenance names a resource, now or in an earlier version. Append-only."""
+
+    pk = models.CompositePrimaryKey("resource", "named")
+    resource = models.BigIntegerField()
+    named = models.BigIntegerField()  # keys.identity of what may not be there
+    type = models.SmallIntegerField()  # of the named
+    since = models.DateTimeField()
+
+    class Meta:
+        db_table = "naming"
+
+
 class Part(models.Model):
     """A resource is made of another, which may come later: see labels.PARTS."""
 

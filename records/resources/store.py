@@ -16,7 +16,7 @@ from ..formats.json import dump
 from ..keys import identity
 from ..signals import resources_written
 from ..sql import TRUE
-from . import attached, classes, labels
+from . import attached, classes, labels, naming
 from .compartments import patients_of
 from .models import NO_DATE
 from .occurred import occurred
@@ -191,6 +191,7 @@ class Rows:
     members: list = field(default_factory=list)
     members_gone: list = field(default_factory=list)
     attached: list = field(default_factory=list)
+    naming: list = field(default_factory=list)
     parts: list = field(default_factory=list)
     parts_gone: list = field(default_factory=list)
     raised: dict = field(default_factory=dict)
@@ -205,6 +206,7 @@ class Rows:
             execute("DELETE FROM compartment WHERE resource = ANY(%s)", (self.members_gone,))
         insert("compartment", ("patient", "resource"), ("int8", "int8"), self.members)
         attached.keep(self.attached)
+        naming.keep(self.naming)
         labels.keep_parts(self.parts_gone, self.parts)
         labels.raise_wholes(self.raised)
         insert("pending", ("resource", "type", "patient"), ("int8", "int2", "int8"), self.pending)
@@ -262,6 +264,8 @@ def one(w, access, now, pks, rows, risen=0, parts=()):
             for binary in (attached.named(body) if w.type != "Binary" else ())
             for p in patients
         ]
+        if w.type in naming.NAMING:
+            rows.naming += [(pk, *each, updated) for each in naming.named(resource, w.base)]
         if row is not None and w.type in labels.PARTS:
             rows.parts_gone.append(pk)
         rows.parts += [(identity(*part), pk) for part in parts]
