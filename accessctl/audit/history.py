@@ -30,6 +30,7 @@ from .served import bundle, page
 
 KNOWN = ("start", "end", "others-only", "_count", "_page")
 DEFAULT = "en"
+SERVICE = "system"  # the client of what the server does of itself
 DID = {"vread": "read", "history-instance": "read", "search-type": "search", "search-system": "search",
        "history-type": "search", "history-system": "search", "patch": "update"}  # fmt: skip
 
@@ -160,7 +161,7 @@ def line(record, tree, agent, why, said, mine):
         name = next((a["who"].get("display") or a["who"].get("reference") for a in tree.get("agent") or ()
                      if a.get("requestor") and a.get("who")), None) or record.client  # fmt: skip
     elif agent is None:
-        name = said["application"].format(client=record.client)
+        name = said["service"] if record.client == SERVICE else said["application"].format(client=record.client)
     else:
         name = said["you"] if record.user == mine else agent.name or agent.login
     who = said["whoProfession"].format(name=name, profession=profession) if profession else name

@@ -69,6 +69,8 @@ def why(record, agent, facts):
         return Why("proxy", {"kind": proxy})
     if record.interaction == "create":
         return Why("deposit")
+    if record.interaction == "$end-break-glass":
+        return Why("ended")
     if opening and record.interaction not in ("update", "patch", "delete"):
         return Why("emergency", {"mode": opening[0], "reason": opening[1]})
     if consent:

@@ -78,6 +78,14 @@ class Folder:
         return self.path / "log"
 
     @property
+    def empty(self):
+        """What to say when nothing is here: it may be elsewhere."""
+        return (
+            f"{self.path} holds no data yet. Of a server that keeps them elsewhere name the folder, with --data DIR or"
+            f" FHIRSERVER_DATA=DIR; a new one is made by `manage.py up --data {self.path}`."
+        )
+
+    @property
     def exists(self):
         """Has a database been made here?"""
         return self.data.is_dir()
@@ -197,7 +205,7 @@ def environment(path):
     """
     folder = Folder.at(path)
     if not folder.secrets.is_dir():
-        raise FolderError(f"{folder.path} holds no data yet: start it once with `manage.py up --data {folder.path}`.")
+        raise FolderError(folder.empty)
     found = {"FHIRSERVER_DATA": str(folder.path)}
     for setting, name in KEYS.items():
         # The audit of a folder that has one holds under its own keys only.

@@ -35,7 +35,7 @@ def reach(path, holder="command", create=False, wait=120.0):
         return
     folder = Folder.at(path)
     if not folder.exists and not create:
-        raise FolderError(f"{folder.path} holds no data yet: start it once with `manage.py up --data {folder.path}`.")
+        raise FolderError(folder.empty)
     deadline = time.monotonic() + wait
     with contextlib.ExitStack() as stack:
         while True:

@@ -13,6 +13,7 @@ import importlib.metadata
 import ipaddress
 import json
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -28,7 +29,7 @@ from pathlib import Path
 from .child import launch
 from .folder import KEYS, Folder, FolderBusy, FolderError
 from .postgres import Postgres, PostgresError
-from .reach import add_data_argument
+from .reach import DEFAULT, add_data_argument
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 STOP_SECONDS = 9.0  # of the ten that SIGTERM may take
@@ -302,10 +303,17 @@ class Server:
             *(f"  login     {login}  {password}" for login, password in self._logins()),
             f"  token     {token}",
             f"  try       curl -H 'Authorization: Bearer {token}' '{base}/Patient?_count=2'",
+            *self._elsewhere(),
             "Ctrl-C stops everything.",
         ]
         for line in lines:
             say(line)
+
+    def _elsewhere(self):
+        """What commands beside this server need to find it, when it does not keep its data where they look."""
+        if self.folder.path == DEFAULT.resolve():
+            return ()
+        return (f"  commands  export FHIRSERVER_DATA={shlex.quote(str(self.folder.path))}",)
 
     def _logins(self):
         """Demo logins and their generated passwords, from secrets/demo.json."""

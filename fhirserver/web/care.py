@@ -12,6 +12,7 @@ from django.http import HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import path, reverse
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST
 
 from accessctl.circle import circle
@@ -29,9 +30,20 @@ LISTED = {"_count": 50, "_sort": "family"}
 UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 
 
+TABS = (
+    ("summary", "", gettext_lazy("Summary")),
+    ("timeline", "timeline/", gettext_lazy("Timeline")),
+    ("results", "results/", gettext_lazy("Results")),
+    ("medicines", "medicines/", gettext_lazy("Medicines")),
+    ("imaging", "imaging/", gettext_lazy("Imaging")),
+    ("apps", "apps/", gettext_lazy("Applications")),
+)
+
+
 def shown(request, template, id=None, **more):
     if id is not None:
         more |= {
+            "tabs": record.tabs(TABS, more.get("tab")),
             "patient": record.patient_of(request.asking, id),
             "root": f"/care/{id}",
             "opening": opening(request, id),

@@ -11,6 +11,7 @@ from django.http import HttpResponseRedirect, JsonResponse
 from django.shortcuts import render
 from django.urls import path
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST
 
 from records import errors
@@ -23,11 +24,13 @@ from .ask import space
 from .home import demo_logins
 from .login import DEMO
 
-TABS = ("start", "capabilities", "console", "errors")
+TABS = (("start", "", gettext_lazy("Ten minutes")), ("capabilities", "capabilities/", gettext_lazy("Capabilities")),
+        ("console", "console/", gettext_lazy("Console")), ("errors", "errors/", gettext_lazy("Errors")))  # fmt: skip
 
 
 def shown(request, page, **more):
-    return render(request, f"developers/{page}.html", {"tab": page, "base": base(request), **more})
+    tabs = [(f"/developers/{url}", name, each == page) for each, url, name in TABS]
+    return render(request, f"developers/{page}.html", {"tabs": tabs, "base": base(request), **more})
 
 
 def start(request):
@@ -72,17 +75,53 @@ def console(request):
     return shown(request, "console")
 
 
+# What each error is about, in an example; `tests/web/test_developers.py` sees that none lacks.
+EXAMPLES = {
+    "BadRequest": ("If-Match asks for no version: 'latest'; expected W/\"1\"",),
+    "InvalidId": ("a/b",),
+    "InvalidJSON": ("line 1 column 43 (gender): a comma before '}'",),
+    "InvalidStructure": ("Bundle.type is 'collection'; expected 'batch' or 'transaction'.",),
+    "InvalidValue": ("_count", "many", "expected a whole number, 0 or more"),
+    "InvalidXML": ("line 3 column 8: mismatched tag",),
+    "TooCostly": ("More than one patient may be seen here: name one, as Patient/[id]/$everything.",),
+    "UnknownParameter": ("Patient", "familly", "known: active, address, birthdate, family, ..."),
+    "UnknownQuery": ("current-high-risk", "none"),
+    "UnsupportedModifier": ("birthdate", "exact", "known: missing"),
+    "LoginRequired": (),
+    "Forbidden": ("The scopes of this token do not cover delete of Patient (needs the letter 'd').",),
+    "NotFound": ("Patient/1",),
+    "UnknownOperation": ("$everythin", "$everything, $meta, $validate, ..."),
+    "UnknownType": ("Patientt",),
+    "UnknownURL": ("Patient/1/2/3",),
+    "MethodNotAllowed": ("POST", "DELETE, GET, PATCH, PUT"),
+    "NotAcceptable": ("text/csv",),
+    "Conflict": ("If-Match asks for version 1; the current version is 2.",),
+    "Gone": ("Patient/1",),
+    "MultipleMatches": ("Patient?family=Martin",),
+    "PreconditionFailed": ("If-Match asks for version 1; the current version is 2.",),
+    "TooLarge": ("The body has 60000000 bytes; at most 52428800 are accepted.",),
+    "UnsupportedMediaType": ("Content-Type 'text/plain' is not supported here; send application/fhir+json.",),
+    "Invalid": ("'f' is not allowed here; expected one of female, male, other, unknown",),
+    "TooManyRequests": (3,),
+    "Unexpected": ("31645f7a-60b0-4673-8c26-8cda8c808e84",),
+    "Busy": ("Too many requests wait; please try again.",),
+}
+
+
 @cache
 def catalogue():
-    """(status, code, sentence, what it is) of every error."""
+    """(status, code, an example of its sentence, what it is, its name) of every error that is raised."""
 
     def below(kind):
         yield kind
         for sub in kind.__subclasses__():
             yield from below(sub)
 
-    found = {each for each in below(errors.FHIRError) if each.__module__ == errors.__name__}
-    rows = [(e.status, e.code, e.sentence, (e.__doc__ or "").strip().partition("\n")[0], e.__name__) for e in found]
+    found = {e for e in below(errors.FHIRError) if e.__module__ == errors.__name__ and e is not errors.FHIRError}
+    rows = [
+        (e.status, e.code, str(e(*EXAMPLES[e.__name__])), (e.__doc__ or "").strip().partition("\n")[0], e.__name__)
+        for e in found
+    ]
     return sorted(rows, key=lambda row: (row[0], row[4]))
 
 

@@ -48,7 +48,7 @@ def pdf(patient, parts):
     paper = Paper(f"{heading}: {patient['name']}")
     paper.said(patient["name"], 18, "B", 1)
     facts = [str(patient["gender"]), f"{_('born')} {patient['birth']}"]
-    facts += [f"INS {i['value']}" for i in patient["identifiers"][:1]]
+    facts += [f"{'INS ' if i['ins'] else ''}{i['value']}" for i in patient["identifiers"][:1]]
     paper.said(" · ".join(facts), 10, "", 1)
     paper.said(_("As of %(when)s") % {"when": readable.instant(datetime.now(UTC))}, 9, "", 3)
     for part in PARTS:

@@ -1,11 +1,15 @@
 """FHIR as people read it: names, dates, values, titles. Narratives are never shown, so none can harm. (attack A56)"""
 
 import re
-from datetime import date, datetime
+from datetime import UTC, date, datetime, time, timedelta
+from functools import cache
+from zoneinfo import ZoneInfo
 
-from django.utils.formats import date_format
+from django.utils.formats import date_format, get_format
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext_lazy
+
+from accessctl.audit.history import words as words_of_history
 
 NAMES = {
     "AllergyIntolerance": gettext_lazy("Allergy"),
@@ -31,8 +35,16 @@ DATES = (
 STATUSES = ("clinicalStatus", "status")
 GENDERS = {"female": gettext_lazy("female"), "male": gettext_lazy("male"), "other": gettext_lazy("other"),
            "unknown": gettext_lazy("unknown")}  # fmt: skip
+VISITS = {  # http://terminology.hl7.org/CodeSystem/v3-ActCode
+    "AMB": gettext_lazy("without a stay"), "EMER": gettext_lazy("emergency department"),
+    "FLD": gettext_lazy("where the patient was"), "HH": gettext_lazy("at home"),
+    "IMP": gettext_lazy("stay in hospital"), "ACUTE": gettext_lazy("stay in hospital"),
+    "NONAC": gettext_lazy("stay in hospital"), "OBSENC": gettext_lazy("for observation"),
+    "PRENC": gettext_lazy("before a stay"), "SS": gettext_lazy("short stay"), "VR": gettext_lazy("at a distance"),
+}  # fmt: skip
 INS = ("urn:oid:1.2.250.1.213.1.4.8", "urn:oid:1.2.250.1.213.1.4.9", "urn:oid:1.2.250.1.213.1.4.10",
        "urn:oid:1.2.250.1.213.1.4.11")  # fmt: skip
+BORN = {"female": pgettext_lazy("she", "born"), "male": pgettext_lazy("he", "born")}
 MOMENT = re.compile(r"(\d{4})(?:-(\d\d)(?:-(\d\d)(?:T(\d\d:\d\d))?)?)?")
 
 
@@ -79,8 +91,8 @@ def birth_name(patient):
 
 def identifiers(patient):
     """The INS first, what else there is after it."""
-    found = [i for i in patient.get("identifier") or () if i.get("value")]
-    return sorted(found, key=lambda i: i.get("system") not in INS)
+    found = [i | {"ins": i.get("system") in INS} for i in patient.get("identifier") or () if i.get("value")]
+    return sorted(found, key=lambda i: not i["ins"])
 
 
 def started(resource):
@@ -93,7 +105,7 @@ def started(resource):
 
 
 def moment(text):
-    """A FHIR date as people write it, as precise as it is; the clock is that of the place it names."""
+    """A FHIR date as people write it, as precise as it is; the clock is that of the place it names, of UTC is ours."""
     match = MOMENT.match(text or "")
     if not match:
         return ""
@@ -106,8 +118,12 @@ def moment(text):
         said = date_format(date(int(year), int(month), int(day)), "j F Y")
     except ValueError:
         return text
-    zone = " UTC" if clock and text.endswith(("Z", "+00:00")) else ""
-    return f"{said}, {clock}{zone}" if clock else said
+    if clock and text.endswith(("Z", "+00:00")):
+        try:
+            return instant(datetime.fromisoformat(text))
+        except ValueError:  # a leap second, which Python has no word for
+            return f"{said}, {clock} UTC"
+    return f"{said}, {clock}" if clock else said
 
 
 def age(birth):
@@ -120,10 +136,20 @@ def age(birth):
 
 
 def quantity(value):
+    """Number and unit; every digit that was sent, with the decimal mark of the language."""
     if not isinstance(value, dict) or value.get("value") is None:
         return ""
     unit = value.get("unit") or value.get("code") or ""
-    return f"{value.get('comparator') or ''}{value['value']} {unit}".strip()
+    number = str(value["value"]).replace(".", get_format("DECIMAL_SEPARATOR"))
+    return f"{value.get('comparator') or ''}{number} {unit}".strip()
+
+
+def interval(low, high):
+    """Two quantities; a unit of both is said once."""
+    parts = [quantity(each) for each in (low, high)]
+    if all(parts) and (low.get("unit"), low.get("code")) == (high.get("unit"), high.get("code")):
+        parts[0] = quantity({k: v for k, v in low.items() if k not in ("unit", "code")})
+    return " – ".join(filter(None, parts))
 
 
 def value(resource):
@@ -146,7 +172,7 @@ def simple(given):
     if "value" in given and ("unit" in given or "code" in given):
         return quantity(given)
     if "low" in given or "high" in given:
-        return f"{quantity(given.get('low'))} – {quantity(given.get('high'))}"
+        return interval(given.get("low"), given.get("high"))
     if "start" in given or "end" in given:
         return f"{moment(given.get('start'))} – {moment(given.get('end'))}".strip(" –")
     return concept(given) or given.get("reference") or str(given.get("value", ""))
@@ -156,7 +182,7 @@ def limits(resource):
     """(low, high, text) of the first reference range; numbers or None."""
     for given in resource.get("referenceRange") or ():
         low, high = given.get("low"), given.get("high")
-        text = given.get("text") or " – ".join(filter(None, (quantity(low), quantity(high))))
+        text = given.get("text") or interval(low, high)
         if low and not high:
             text = given.get("text") or f"≥ {quantity(low)}"
         if high and not low:
@@ -210,7 +236,8 @@ def summary(resource):
         case "AllergyIntolerance":
             return concept([m for r in resource.get("reaction") or () for m in r.get("manifestation") or ()])
         case "Encounter":
-            return concept(resource.get("reasonCode")) or concept(resource.get("class"))
+            kind = resource.get("class") or {}
+            return concept(resource.get("reasonCode")) or str(VISITS.get(kind.get("code"), "")) or concept(kind)
     return ""
 
 
@@ -274,6 +301,23 @@ def words(key):
     return text[:1].upper() + text[1:].lower()
 
 
+@cache
+def zone():
+    """Whose clock the pages show: that of the access history, so that one page never contradicts another."""
+    return ZoneInfo(words_of_history()["timeZone"])
+
+
+def local(at):
+    """A time of the database by the clock of the pages."""
+    return at.astimezone(zone()) if isinstance(at, datetime) else at
+
+
 def instant(at):
-    """A time of the database as text, UTC."""
-    return f"{date_format(at, 'j F Y, H:i')} UTC" if isinstance(at, datetime) else ""
+    """A time of the database as text."""
+    return date_format(local(at), "j F Y, H:i") if isinstance(at, datetime) else ""
+
+
+def day_begins(text, after=0):
+    """When the day of a form begins by the clock of the pages, or one so many days after, as FHIR writes it."""
+    at = datetime.combine(date.fromisoformat(text) + timedelta(days=after), time.min, zone())
+    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -4,6 +4,7 @@ from base64 import b64decode
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from django.http import Http404, HttpResponse
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from records import errors
@@ -26,12 +27,17 @@ MOST_KINDS = 500  # Observations of a record with very many that are looked thro
 SHOWN_AS_TEXT = ("text/plain",)
 
 
+def tabs(among, tab):
+    """(address below the record, name, whether the page is there) of the parts of a record."""
+    return [(url, name, each == tab) for each, url, name in among]
+
+
 def patient_of(asking, id):
     """The patient as pages show her; not found when the reader may not."""
     tree = asking.get(f"Patient/{id}")
     return {
         "id": id, "name": readable.name(tree), "birth_name": readable.birth_name(tree),
-        "birth": readable.moment(tree.get("birthDate")),
+        "birth": readable.moment(tree.get("birthDate")), "born": readable.BORN.get(tree.get("gender"), _("born")),
         "age": readable.age(tree.get("birthDate")), "gender": readable.GENDERS.get(tree.get("gender"), ""),
         "identifiers": readable.identifiers(tree), "tree": tree,
     }  # fmt: skip
@@ -152,7 +158,7 @@ def series(observations):
     unit = next((q.get("unit") or q.get("code") or "" for o in observations for p in (o.get("component") or [o])
                  if (q := p.get("valueQuantity"))), "")  # fmt: skip
     return {
-        "times": times, "unit": unit,
+        "times": times, "axis": gettext("Time"), "unit": unit,
         "lines": [{"label": k, "values": [v.get(n) for n in range(len(times))]} for k, v in lines.items()],
         "low": [r[0] for r in ranges], "high": [r[1] for r in ranges],
     }  # fmt: skip

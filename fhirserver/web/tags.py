@@ -8,6 +8,8 @@ from . import readable
 register = template.Library()
 register.filter("moment", readable.moment)
 register.filter("instant", readable.instant)
+register.filter("local", readable.local)
+register.simple_tag(readable.zone, name="time_zone")
 register.filter("concept", readable.concept)
 register.filter("kind", readable.kind)
 

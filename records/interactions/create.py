@@ -39,10 +39,12 @@ def patient_of(type, id):
 def require_type(target):
     """The body is a resource of the type that the URL names."""
     if target.resource is None:
-        raise errors.InvalidStructure(f"The body must be a {target.interaction.type} resource.")
+        raise errors.InvalidStructure(f"The body is empty or no resource; expected a {target.interaction.type}.")
     given = target.resource.get("resourceType")
     if given != target.interaction.type:
         raise errors.InvalidStructure(
-            f"resourceType is {given!r}; the URL says {target.interaction.type!r}.",
+            f"resourceType is {given!r}; expected {target.interaction.type!r} as in the URL."
+            if given
+            else f"The body has no resourceType; expected {target.interaction.type!r} as in the URL.",
             expression=f"{target.interaction.type}.resourceType",
         )

@@ -85,6 +85,11 @@ def test_why(seen):
     assert reason(w, "Practitioner/nurse") == "emergency (breaking the glass): Found <cold>"
     Opening.objects.update(until="2020-01-01T00:00:00Z")
     assert "emergency" not in reason(w, "Practitioner/nurse")  # the opening is said to have ended before
+    Opening.objects.update(until="2999-01-01T00:00:00Z")
+    ended = {"resourceType": "Parameters", "parameter": [
+        {"name": "patient", "valueString": f"Patient/{w.a}"}]}  # fmt: skip
+    assert w.nurse.post("Patient/$end-break-glass", ended).status_code == 200
+    assert reason(w, "Practitioner/nurse") == "the emergency is over"
 
 
 def test_the_reason_is_that_of_the_time(seen):

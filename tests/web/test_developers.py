@@ -27,6 +27,7 @@ def test_pages_are_open_to_all(browser, path):
 def test_every_error_is_in_the_catalogue(browser):
     page = browser.get("/developers/errors/").content.decode()
     assert all(f">{kind.code}<" in page for kind in (errors.NotFound, errors.Forbidden, errors.Busy, errors.Conflict))
+    assert "{0" not in page and "{1" not in page, "sentences, not their patterns"
 
 
 def test_openapi_says_what_the_statement_says(browser):

@@ -172,8 +172,9 @@ def test_a_stranger_breaks_the_glass_with_a_reason_and_the_patient_reads_it(clin
 def test_the_patient_reads_who_looked_and_reports_a_doubt(clinic):
     signed_in("doctor").get(f"/care/{clinic.a}/")
     alice = signed_in("alice")
-    page = text(alice.get(f"{clinic.root}/history/?others=1"))
-    assert "Reason:" in page
+    page = text(alice.get(f"{clinic.root}/history/"))
+    assert "Reason:" in page and "You read" not in page, "what others did comes first"
+    assert "You read" in text(alice.get(f"{clinic.root}/history/?all=1"))
     event = page.split(f'href="{clinic.root}/history/')[-1].split("/")[0]
     assert "What is doubtful?" in text(alice.get(f"{clinic.root}/history/{event}/"))
     alice.submit(f"{clinic.root}/decide/report-access", {"event": event, "text": "I do not know this doctor"})

@@ -116,8 +116,10 @@ def named(bundle):
 
 
 def of(resource):
-    name = resource["name"][0]
-    return name["given"][0], name["family"]
+    """(given name, family name) as people are called, who may be named otherwise at birth."""
+    official = resource["name"][0]
+    usual = next((n for n in resource["name"] if n.get("use") == "usual" and n.get("family")), official)
+    return official["given"][0], usual["family"]
 
 
 def behind_logins():

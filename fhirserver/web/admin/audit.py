@@ -18,6 +18,7 @@ BARS = 60
 LOOKED = 20_000  # records that the picture over time is made of: the newest
 FIELDS = ("patient", "agent", "entity", "from", "to", "action", "subtype", "outcome")
 COLUMNS = ("id", "when", "who", "action", "what", "outcome", "about")
+DAYS = (("from", "ge", 0), ("to", "lt", 1))  # both days are within
 STEPS = (("minute", 60), ("hour", 3600), ("day", 86400), ("month", 31 * 86400))
 
 
@@ -50,7 +51,15 @@ def audit(request):
 def asked(given):
     """The parameters of the search; none, when nothing is asked for."""
     found = [(k, given[k]) for k in ("patient", "agent", "entity", "action", "subtype", "outcome") if given[k]]
-    return found + [("date", f"{prefix}{given[k]}") for k, prefix in (("from", "ge"), ("to", "le")) if given[k]]
+    return found + [("date", prefix + edge(given[k], after)) for k, prefix, after in DAYS if given[k]]
+
+
+def edge(day, after):
+    """The begin of a day by the clock of the pages; what is no day is for the search to refuse."""
+    try:
+        return readable.day_begins(day, after)
+    except (ValueError, OverflowError):
+        return day
 
 
 @as_system()
@@ -70,9 +79,9 @@ def timeline(request, query):
     step = next((name for name, seconds in STEPS if span / seconds < BARS), "year")
     noted(request, "audit-timeline", query=urlencode(query))
     rows = execute(
-        "SELECT date_trunc(%s, a.at), count(*), count(*) FILTER (WHERE a.status >= 400)"
+        "SELECT date_trunc(%s, a.at, %s), count(*), count(*) FILTER (WHERE a.status >= 400)"
         f" FROM {newest} GROUP BY 1 ORDER BY 1",
-        (step, *where.params),
+        (step, str(readable.zone()), *where.params),
     )
     most = max(total for _at, total, _refused in rows)
     wide = 1000 / len(rows)

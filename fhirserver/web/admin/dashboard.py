@@ -1,6 +1,6 @@
 """The state of the server on one screen."""
 
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext, gettext_lazy
 
 from accessctl.audit.seal import head_age
 from records.database import execute
@@ -55,7 +55,7 @@ def plots(hours):
     times = [each["at"].isoformat() for each in rows]
     drawn = [
         {"id": f"plot-{id}", "title": title, "series": {
-            "times": times, "unit": str(unit), "clock": True, "low": [], "high": [],
+            "times": times, "axis": gettext("Time"), "unit": str(unit), "clock": True, "low": [], "high": [],
             "lines": [{"label": str(label), "values": [each[name] for each in rows]} for name, label in lines],
         }}
         for id, title, unit, lines in PLOTS

@@ -17,9 +17,9 @@ HISTORY = 50  # accesses of a page
 
 @space("patient")
 def history(request, id):
-    """Who looked at what, for whom and why, newest first."""
-    asked = dict(parse_qsl(request.GET.get("more", ""))) or {"_count": HISTORY}
-    if request.GET.get("others"):
+    """What others looked at, for whom and why, newest first; with `all` what the reader did, too."""
+    asked, whole = dict(parse_qsl(request.GET.get("more", ""))) or {"_count": HISTORY}, request.GET.get("all")
+    if not whole:
         asked["others-only"] = "true"
     query = urlencode({k: v for k, v in asked.items() if k in ("_count", "_page", "others-only", "start", "end")})
     language = {"accept-language": get_language() or "en"}
@@ -30,7 +30,7 @@ def history(request, id):
         for e in bundle.get("entry") or () if e["resource"]["resourceType"] == "AuditEvent"
     ]  # fmt: skip
     further = next((link["url"] for link in bundle.get("link") or () if link["relation"] == "next"), None)
-    return shown(request, "history", id, tab="history", rows=rows, others=request.GET.get("others"),
+    return shown(request, "history", id, tab="history", rows=rows, whole=whole,
                  more=urlsplit(further).query if further else "", doubts=doubts(id))  # fmt: skip
 
 

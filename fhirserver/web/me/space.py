@@ -2,6 +2,7 @@
 
 from django.http import HttpResponseRedirect
 from django.shortcuts import render
+from django.utils.translation import gettext_lazy as _
 
 from accessctl.pieces import own
 from records.database import as_system, execute
@@ -10,14 +11,18 @@ from .. import record
 from ..ask import space
 
 OF_AGE = 18  # years
+TABS = (("summary", "", _("Summary")), ("timeline", "timeline/", _("Timeline")), ("results", "results/", _("Results")),
+        ("access", "access/", _("Who may read it")), ("history", "history/", _("Who read it")),
+        ("notices", "notices/", _("Notices")))  # fmt: skip
 
 
-def shown(request, template, id, **more):
+def shown(request, template, id, tab=None, **more):
     records = mine(request.asking.person)
     patient = record.patient_of(request.asking, id)
     minor = patient["age"] is not None and patient["age"] < OF_AGE
     return render(request, f"me/{template}.html", {
-        "me": True, "minor": minor, "patient": patient, "root": f"/me/{id}", "records": records,
+        "me": True, "tabs": record.tabs(TABS, tab), "minor": minor, "patient": patient, "root": f"/me/{id}",
+        "records": records,
         "proxied": next((r for r in records if r["id"] == id and not r["own"]), None), **more,
     })  # fmt: skip
 

@@ -10,21 +10,22 @@ for (const place of document.querySelectorAll("[data-chart]")) {
   probe.remove();
   const data = [series.times.map(t => Date.parse(t) / 1000), ...series.lines.map(l => l.values)];
   const options = series.lines.map((l, n) => ({label: l.label, stroke: lines[n % lines.length], width: 2,
-    points: {show: true, size: 7}, spanGaps: true, value: (_, v) => v == null ? "" : `${v} ${series.unit}`}));
+    points: {show: true, size: 7}, spanGaps: true, value: (_, v) => v == null ? "–" : `${v} ${series.unit}`}));
   for (const [label, values] of [["min", series.low], ["max", series.high]])
     if (values.some(v => v != null)) {
       data.push(values);
       options.push({label, stroke: range, dash: [6, 4], width: 1.5, points: {show: false}, spanGaps: true});
     }
   const axis = {stroke: ink, grid: {stroke: grid, width: 1}, ticks: {stroke: grid}};
-  const language = document.documentElement.lang;
-  const day = new Intl.DateTimeFormat(language, {year: "numeric", month: "short", day: "numeric"});
+  const {lang, dataset: {zone}} = document.documentElement;
+  const language = lang === "en" ? "en-GB" : lang;  // dates as the pages write them, a clock of 24 hours
+  const day = new Intl.DateTimeFormat(language, {year: "numeric", month: "short", day: "numeric", timeZone: zone});
   const size = () => ({width: place.clientWidth, height: Math.max(220, Math.min(340, place.clientWidth * .5))});
-  const clock = new Intl.DateTimeFormat(language, {hour: "2-digit", minute: "2-digit", timeZone: "UTC"});
-  const months = new Intl.DateTimeFormat(language, {year: "2-digit", month: "short"});
+  const clock = new Intl.DateTimeFormat(language, {hour: "2-digit", minute: "2-digit", timeZone: zone});
+  const months = new Intl.DateTimeFormat(language, {year: "2-digit", month: "short", timeZone: zone});
   const [tick, moment] = series.clock ? [clock, clock] : [months, day];
   const plot = new uPlot({...size(),
     axes: [{...axis, values: (_, ticks) => ticks.map(t => tick.format(t * 1000))}, {...axis, size: 56, label: series.unit}],
-    series: [{label: "", value: (_, v) => v == null ? "" : moment.format(v * 1000)}, ...options]}, data, place);
+    series: [{label: series.axis, value: (_, v) => v == null ? "–" : moment.format(v * 1000)}, ...options]}, data, place);
   addEventListener("resize", () => plot.setSize(size()));
 }

@@ -11,6 +11,7 @@ form.addEventListener("submit", async event => {
   if (sends) headers["Content-Type"] = "application/fhir+json";
   const began = performance.now();
   field("status").textContent = "…";
+  field("answer").hidden = false;
   try {
     const address = new URL(field("url").value.replace(/^\/+/, ""), new URL(form.dataset.base, location.origin));
     if (address.origin !== location.origin) throw new Error(address.origin);
