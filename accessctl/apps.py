@@ -14,6 +14,7 @@ class AccessConfig(AppConfig):
             decisions,
             emergency,
             explain,
+            files,
             guard,
             identities,
             labelling,

@@ -329,6 +329,7 @@ SYSTEM = {
     "accessctl/circle.py": "ids of those who let a professional into their record, for that professional",
     "accessctl/emergency.py": "who breaks the glass has no access yet",
     "accessctl/explain.py": "administrators ask about what somebody else may see",
+    "accessctl/files.py": "the judgement of a write: which Binaries of nobody its writer made, and their record",
     "accessctl/guard.py": "the judgement of a write compares with the version before",
     "accessctl/identities.py": "the judgement of a write compares with the version before",
     "accessctl/majority.py": "the birth date of a represented patient, for the end of the representation",
