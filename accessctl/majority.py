@@ -4,7 +4,7 @@
 when the date is. Who represents a person who is of age already, as a guardian, has no such end.
 """
 
-from datetime import UTC, datetime, timedelta
+from datetime import MAXYEAR, UTC, datetime, timedelta
 
 from django.dispatch import receiver
 
@@ -23,6 +23,8 @@ def majority(birth_date):
     if not isinstance(birth_date, str):
         return None
     born = (EPOCH + timedelta(microseconds=interval(birth_date)[0])).date()
+    if born.year + AGE > MAXYEAR:
+        return None
     try:
         day = born.replace(year=born.year + AGE)
     except ValueError:  # born on 29 February

@@ -31,6 +31,11 @@ def test_an_empty_resource_fails_each_profile_without_a_fault():
         validate({"resourceType": tree(url)[1]}, [url])
 
 
+@pytest.mark.parametrize("resource", [{}, {"resourceType": 7}, {"resourceType": "Patient", "contained": [{}]}])
+def test_what_has_no_type_is_told_so(resource):
+    assert [i.code for i in validate(resource)][:1] == ["structure"]
+
+
 def left_open(resource, *profiles):
     return [i.diagnostics for i in validate(resource, profiles) if i.severity == "information"]
 

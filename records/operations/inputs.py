@@ -16,13 +16,21 @@ def in_body(body):
         return
     if not isinstance(body, dict) or body.get("resourceType") != "Parameters":
         raise errors.InvalidStructure("Expected a Parameters resource.", expression="Parameters")
-    for n, each in enumerate(body.get("parameter") or ()):
+    for n, each in enumerate(parameters(body)):
         value = next((v for k, v in each.items() if k.startswith("value")), None) if isinstance(each, dict) else None
         if value is None or isinstance(value, (dict, list)) or not isinstance(each.get("name"), str):
             raise errors.InvalidStructure(
                 "Expected a name and a primitive value.", expression=f"Parameters.parameter[{n}]"
             )
         yield each["name"], str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def parameters(body):
+    """The parameters of a Parameters resource, whatever each of them is."""
+    found = body.get("parameter", [])
+    if not isinstance(found, list):
+        raise errors.InvalidStructure("Expected an array.", expression="Parameters.parameter")
+    return found
 
 
 def one(pairs, name):

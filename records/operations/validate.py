@@ -6,7 +6,7 @@ from ..interactions.interaction import Outcome
 from ..interactions.read import read
 from ..resources import rules
 from ..resources.validation import validate as validated
-from . import operation
+from . import inputs, operation
 
 MODES = ("create", "update", "delete", "profile")
 
@@ -37,7 +37,7 @@ def asked(interaction):
     mode, profiles = query.get("mode"), [v for n, v in interaction.parameters if n == "profile"]
     resource = interaction.body if isinstance(interaction.body, dict) else None
     if resource is not None and resource.get("resourceType") == "Parameters":
-        given = [p for p in resource.get("parameter") or () if isinstance(p, dict)]
+        given = [p for p in inputs.parameters(resource) if isinstance(p, dict)]
         resource = next((p.get("resource") for p in given if p.get("name") == "resource"), None)
         if resource is not None and not isinstance(resource, dict):
             raise errors.InvalidStructure(

@@ -16,7 +16,7 @@ from .people import api, person
 )
 def test_majority(born, of_age):
     assert majority(born) == datetime(*of_age, tzinfo=UTC)
-    assert majority(None) is None
+    assert majority(None) is None and majority("9999-12-31") is None
 
 
 def born(days_of_age):

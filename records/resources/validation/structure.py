@@ -278,7 +278,7 @@ def any_resource(value, parent, depth):
         return [Finding("structure", f"{kind(value)} where a resource is expected")]
     name = value.get("resourceType")
     if name is None:
-        return [Finding("required", "resourceType is required", path=".resourceType")]
+        return [Finding("structure", "resourceType is required", path=".resourceType")]
     if not is_resource_type(name):
         text = f"{excerpt(name)} is not a resource type of FHIR R4"
         return [Finding("structure", text, path=".resourceType")]
