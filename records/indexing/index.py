@@ -317,7 +317,7 @@ def write(made, gone, kept=frozenset()):
         own = kept if item.pk > 0 else frozenset()
         tokens += [row for row in _tokens(item, rows.token) if row[3] not in own]
         for table in VALUES:
-            others[table] += _values(item, getattr(rows, table))
+            others[table] += _values(item, getattr(rows, table), table in DATED)
         for table, pack in PACKERS.items():
             values = getattr(rows, table)
             if values:
@@ -454,14 +454,14 @@ def _text(text):
 
 VALUES = {
     "quantity": (
-        ("resource", "param", "n", "patient", "key", "low", "high"),
-        ("int8", "int8", "int2", "int8", "int8", "numeric", "numeric"),
+        ("resource", "param", "n", "patient", "occurred", "key", "low", "high"),
+        ("int8", "int8", "int2", "int8", "int8", "int8", "numeric", "numeric"),
     ),
     "composite": (
-        ("resource", "param", "n", "patient", "key", "low", "high", "unit", "unit_low", "unit_high", "low2", "high2",
-         "folded"),
-        ("int8", "int8", "int2", "int8", "int8", "numeric", "numeric", "int8", "numeric", "numeric", "numeric",
-         "numeric", "text"),
+        ("resource", "param", "n", "patient", "occurred", "key", "low", "high", "unit", "unit_low", "unit_high",
+         "low2", "high2", "folded"),
+        ("int8", "int8", "int2", "int8", "int8", "int8", "numeric", "numeric", "int8", "numeric", "numeric",
+         "numeric", "numeric", "text"),
     ),
     "fulltext": (("resource", "param", "n", "patient", "folded"), ("int8", "int8", "int2", "int8", "text")),
     "position": (
@@ -471,11 +471,15 @@ VALUES = {
 }  # fmt: skip
 
 
-def _values(item, rows):
+DATED = frozenset(("quantity", "composite"))  # of these: their rows have the clinical date, as those of token have
+
+
+def _values(item, rows, dated):
     """Rows counted within their parameter, in the same order by every process."""
     counts = Counter()
+    when = (item.occurred,) if dated else ()
     for param, *values in sorted(rows, key=repr) if len(rows) > 1 else rows:
-        yield item.pk, param, counts[param], item.patient, *values
+        yield item.pk, param, counts[param], item.patient, *when, *values
         counts[param] += 1
 
 

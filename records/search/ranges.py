@@ -15,6 +15,15 @@ RANGES = {
     "ap": "i.low <= %(b)s AND i.high >= %(a)s",
 }
 PREFIXES = frozenset(RANGES)
+# The same as ranges of an index by (low), and, for the few rows whose two ends are not one, by (high).
+SPAN = "i.high > i.low AND "
+INDEXED = {
+    "ne": ("i.low < %(a)s", "i.low > %(b)s", SPAN + "i.high > %(b)s"),
+    "gt": ("i.low > %(b)s", SPAN + "i.high > %(b)s"),
+    "ge": ("i.low >= %(a)s", SPAN + "i.high >= %(a)s"),
+    "eb": ("i.low < %(a)s AND i.high < %(a)s",),
+    "ap": ("i.low >= %(a)s AND i.low <= %(b)s", SPAN + "i.high >= %(a)s AND i.low <= %(b)s"),
+}
 
 
 def prefixed(text):
@@ -26,7 +35,15 @@ def prefixed(text):
 
 def condition(prefix, a, b, low="i.low", high="i.high"):
     """The condition of a prefix; other columns where a row has several ranges."""
-    places = RANGES[prefix].replace("i.low", low).replace("i.high", high)
+    return _placed(RANGES[prefix].replace("i.low", low).replace("i.high", high), a, b)
+
+
+def indexed(prefix, a, b):
+    """The condition of a prefix as alternatives, each of them a range of an index; one row may be in two."""
+    return [_placed(each, a, b) for each in INDEXED.get(prefix, (RANGES[prefix],))]
+
+
+def _placed(places, a, b):
     params = []
     while "%(" in places:
         at = places.index("%(")

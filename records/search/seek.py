@@ -6,6 +6,8 @@ is judged by every criterion, whichever way it came.
 """
 
 from functools import lru_cache
+from itertools import product
+from math import prod
 from typing import NamedTuple
 
 from records.fhirpath import plain
@@ -18,9 +20,10 @@ from . import contained
 from .query import Chain, Criterion, Has
 from .types import Any, Match
 
-# How many rows are few, by what each costs: read from an index and looked up for its date; reached over references
-# the other way; or known with its clinical date, so that no other row is looked at to put them in order.
-FEW, FEW_REACHED, FEW_DATED = 10_000, 5_000, 20_000
+# How many rows are few, by what each costs: read from an index and looked up for its date; reached over references the
+# other way; known with its clinical date, so that no other row is looked at to put them in order; or so in an index.
+FEW, FEW_REACHED, FEW_DATED, FEW_RANGED = 10_000, 5_000, 20_000, 50_000
+MOST_RANGES = 16  # of an index that are read one after the other
 NARROW = ("string", "uri", "composite", "quantity", "date", "reference", "token")  # the tables, narrow first
 
 
@@ -83,19 +86,35 @@ def _lead(pair, found):
         return None
     if isinstance(match, Match) and _single(node.param):
         same = [m for n, m in found if isinstance(n, Criterion) and n.param is node.param and isinstance(m, Match)]
-        match = Match(match.table, all_of(m.where for m in same if m.table == match.table))
+        match = _all_of([m for m in same if m.table == match.table])
     table = match.table if isinstance(match, Match) else "token"
     rank = NARROW.index(table) if table in NARROW else 0
+    if isinstance(match, Match) and 0 < len(match.ranges) <= MOST_RANGES:
+        return Lead(rank, _ranged(match), FEW_RANGED, True)
     undated = not is_dated(node.param.type)
-    rows = _rows(match, UNDATED if undated else "")
+    rows = _rows(match, "i.resource" + (UNDATED if undated else ""))
     return rows and Lead(rank, rows, FEW_DATED if undated else FEW, undated)
 
 
-def _rows(match, also=""):
+def _all_of(matches):
+    """What satisfies each of these matches of one table."""
+    if len(matches) == 1:
+        return matches[0]
+    several = prod(len(m.ranges) for m in matches) <= MOST_RANGES
+    ranges = tuple(all_of(chosen) for chosen in product(*(m.ranges for m in matches))) if several else ()
+    return Match(matches[0].table, all_of(m.where for m in matches), ranges=ranges)
+
+
+def _ranged(match):
+    return _union([SQL(f"SELECT i.resource, i.occurred FROM {match.table} i WHERE {r.text}", r.params)
+                   for r in match.ranges])  # fmt: skip
+
+
+def _rows(match, shown="i.resource"):
     """Index rows of a match; None when it says what is not there."""
     if isinstance(match, Match):
-        return SQL(f"SELECT i.resource{also} FROM {match.table} i WHERE {match.where.text}", match.where.params)
-    if isinstance(match, Any) and (parts := [_rows(m, also) for m in match.matches]) and all(parts):
+        return SQL(f"SELECT {shown} FROM {match.table} i WHERE {match.where.text}", match.where.params)
+    if isinstance(match, Any) and (parts := [_rows(m, shown) for m in match.matches]) and all(parts):
         return _union(parts)
     return None
 
@@ -118,24 +137,38 @@ def _reached(node, dated=False):
             )
             return SQL(text, (*rows.params, param.key))
         case Chain(param=param, arms=arms):
-            parts = [_reached(inner) for _, inner in arms]
+            parts = [_identified(*arm) for arm in arms]
             if not all(parts):
                 return None
             rows = _union(parts)
             text = (
                 f"SELECT i.resource{', i.occurred' if dated else ''} FROM ({rows.text}) h"
-                " CROSS JOIN LATERAL (SELECT identity FROM resource WHERE pk = h.resource OFFSET 0) t"
-                f" CROSS JOIN LATERAL ({REFERRING.format('t.identity')}) i"
+                f" CROSS JOIN LATERAL ({REFERRING.format('h.identity')}) i"
             )
             text = SQL(text, (*rows.params, param.key))
             if any(contained.refers(param, arm) for arm, _ in arms):
+                rows = _union([_reached(inner) for _, inner in arms])
                 inside = (
                     f"SELECT i.resource{', i.occurred' if dated else ''} FROM ({rows.text}) h"
                     f" CROSS JOIN LATERAL ({REFERRING.format('h.resource')}) i"
                 )
-                return _union([text, SQL(inside, text.params)])
+                return _union([text, SQL(inside, (*rows.params, param.key))])
             return text
     return None
+
+
+def _identified(type, node):
+    """SELECT identity of the resources of a type that lead on, or None; a Patient's is beside its index rows."""
+    from .conditions import matched
+
+    if type == "Patient" and isinstance(node, Criterion) and node.modifier != "missing":
+        return _rows(matched(node), "i.patient AS identity")
+    rows = _reached(node)
+    return rows and SQL(
+        f"SELECT t.identity FROM ({rows.text}) h"
+        " CROSS JOIN LATERAL (SELECT identity FROM resource WHERE pk = h.resource OFFSET 0) t",
+        rows.params,
+    )
 
 
 def _keyed(node):

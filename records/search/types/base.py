@@ -59,6 +59,7 @@ class Match:
     columns: tuple[str, ...] = ()
     keys: tuple[tuple[int, ...], ...] = ()
     unique: bool = False  # names a business identifier: few rows
+    ranges: tuple[SQL, ...] = ()  # the same rows as ranges of an index that has `occurred` too, perhaps one row twice
     low: int | None = None  # bounds that the match puts on the resource's own `occurred`
     high: int | None = None
     floor: int | None = None  # or that the date ends at this moment or later, whenever it began

@@ -17,7 +17,7 @@ from records.fhirpath.times import INTERVALS
 from records.sql import SQL, all_of, any_of
 
 from .. import parameters
-from ..ranges import condition
+from ..ranges import condition, indexed
 from . import date, quantity
 from .base import TYPES, IndexRow, Match, SearchType, invalid, search_type, split, unescape
 from .folding import fold
@@ -35,6 +35,7 @@ class Composite(IndexRow):
     pk = models.CompositePrimaryKey("resource", "param", "n")
     param = models.BigIntegerField()
     n = models.SmallIntegerField()
+    occurred = models.BigIntegerField()
     key = models.BigIntegerField()
     low = Numeric(null=True)
     high = Numeric(null=True)
@@ -48,8 +49,17 @@ class Composite(IndexRow):
     class Meta:
         db_table = "composite"
         indexes = [
-            models.Index(fields=["key", "low", "resource"], name="composite_low"),
-            models.Index(fields=["key", "high"], name="composite_high", condition=models.Q(high__gt=models.F("low"))),
+            models.Index(
+                fields=["key", "low", "resource"],
+                include=["high", "occurred", "unit", "unit_low", "unit_high"],
+                name="composite_low",
+            ),
+            models.Index(
+                fields=["key", "high"],
+                include=["low", "resource", "occurred"],
+                name="composite_high",
+                condition=models.Q(high__gt=models.F("low")),
+            ),
         ]
 
 
@@ -121,8 +131,10 @@ class CompositeType(SearchType):
     # read side
 
     def match(self, param, texts):
-        found = any_of(self._one(param, text) for text in texts)
-        return Match("composite", SQL("i.param = %s", (param.key,)) & found)
+        asked = [self._one(param, text) for text in texts]
+        found = any_of(key & all_of(any_of(ways) for ways in spans) for key, spans, _ in asked)
+        ranges = tuple(key & all_of(chosen) for key, _, spans in asked for chosen in product(*spans))
+        return Match("composite", SQL("i.param = %s", (param.key,)) & found, ranges=ranges)
 
     def implied(self, param, texts):
         """The token rows that whatever matches has as well, which are in clinical order; None when that is not sure."""
@@ -147,23 +159,26 @@ class CompositeType(SearchType):
         return None
 
     def _one(self, param, text):
+        """(condition on the key, the alternatives of each other part, the same as ranges of the index by key)."""
         parts = parts_of(param)
         given = split(text, "$")
         if len(given) != len(parts):
             names = "$".join(part.param.code for part in parts)
             raise invalid(param, text, f"expected {len(parts)} values between $: {names}")
-        chosen, conditions, spans = [], [], 0
+        chosen, conditions, ranges, spans = [], [], [], 0
         for part, value in zip(parts, given, strict=True):
             if part.kind in EQUAL:
                 chosen.append(asked_equal(part.param, value))
             elif part.kind == "string":
                 head = fold(unescape(value))[:PREFIX]
-                conditions.append(SQL("i.folded >= %s AND i.folded < %s", (head, head + LAST)))
+                conditions.append([SQL("i.folded >= %s AND i.folded < %s", (head, head + LAST))])
+                ranges.append(conditions[-1])
             else:
-                conditions.append(in_span(part, value, spans))
+                conditions.append(list(in_span(part, value, spans)))
+                ranges.append(list(in_span(part, value, spans, indexed)) if not spans else conditions[-1])
                 spans += 1
         found = [keys.key(param.type, param.code, *names) for names in product(*chosen)]
-        return all_of([SQL("i.key = ANY(%s)", (found,)), *conditions])
+        return SQL("i.key = ANY(%s)", (found,)), conditions, ranges
 
 
 @cache
@@ -249,29 +264,24 @@ def spans_of(part, item, type):
     return [(low, high, unit, low, high) for unit in named or (None,)]
 
 
-def in_span(part, text, n):
+def in_span(part, text, n, ranged=None):
+    """The alternatives that a value of the n-th ordered part may satisfy; as `ranged` says them of [low, high]."""
     low, high = ("i.low", "i.high") if n == 0 else ("i.low2", "i.high2")
     if part.kind == "date":
-        prefix, a, b = date.limits(part.param, text)
-        return condition(prefix, a, b, low, high)
-    if part.kind == "number":
-        return of_number(*quantity.number(part.param, unescape(text)), n)
-    parts = [unescape(p) for p in split(text, "|")]
-    if len(parts) not in (1, 3):
-        raise invalid(part.param, text, "expected number or number|system|code")
-    prefix, a, b = quantity.number(part.param, parts[0])
-    if len(parts) == 1 or not parts[2]:
-        return of_number(prefix, a, b, n)
-    asked = TYPES["quantity"].asked(_Bare, parts, a, b)
-    return any_of(
-        SQL("i.unit = %s", (unit,)) & condition(prefix, a, b, "i.unit_low", "i.unit_high") for unit, a, b in asked
-    )
-
-
-def of_number(prefix, a, b, n):
-    """The condition, with the bound on `low` that follows where it is also `high`, and serves the index."""
-    if n:
-        return condition(prefix, a, b, "i.low2", "i.high2")
-    wanted = condition(prefix, a, b)
-    edge = {"gt": (">", b), "ge": (">=", a), "ap": (">=", a)}.get(prefix)
-    return wanted & SQL(f"i.low {edge[0]} %s OR i.high > i.low", (edge[1],)) if edge else wanted
+        limits = date.limits(part.param, text)
+    elif part.kind == "number":
+        limits = quantity.number(part.param, unescape(text))
+    else:
+        parts = [unescape(p) for p in split(text, "|")]
+        if len(parts) not in (1, 3):
+            raise invalid(part.param, text, "expected number or number|system|code")
+        prefix, *limits = quantity.number(part.param, parts[0])
+        if len(parts) == 3 and parts[2]:
+            for unit, a, b in TYPES["quantity"].asked(_Bare, parts, *limits):
+                yield SQL("i.unit = %s", (unit,)) & condition(prefix, a, b, "i.unit_low", "i.unit_high")
+            return
+        limits = (prefix, *limits)
+    if ranged:
+        yield from ranged(*limits)
+    else:
+        yield condition(*limits, low, high) if n or part.kind == "date" else quantity.between(*limits)

@@ -15,7 +15,7 @@ from records import keys
 from records.sql import SQL, any_of
 
 from .. import ucum
-from ..ranges import PREFIXES, condition, prefixed
+from ..ranges import PREFIXES, condition, indexed, prefixed
 from .base import TYPES, IndexRow, Match, SearchType, invalid, search_type, split, unescape
 
 LOWEST, HIGHEST = Decimal("-Infinity"), Decimal("Infinity")
@@ -33,6 +33,7 @@ class Quantity(IndexRow):
     pk = models.CompositePrimaryKey("resource", "param", "n")
     param = models.BigIntegerField()
     n = models.SmallIntegerField()
+    occurred = models.BigIntegerField()
     key = models.BigIntegerField()
     low = Numeric()
     high = Numeric()
@@ -40,8 +41,13 @@ class Quantity(IndexRow):
     class Meta:
         db_table = "quantity"
         indexes = [
-            models.Index(fields=["key", "low", "resource"], name="quantity_low"),
-            models.Index(fields=["key", "high"], name="quantity_high", condition=~models.Q(high=F("low"))),
+            models.Index(fields=["key", "low", "resource"], include=["high", "occurred"], name="quantity_low"),
+            models.Index(
+                fields=["key", "high"],
+                include=["low", "resource", "occurred"],
+                name="quantity_high",
+                condition=models.Q(high__gt=F("low")),
+            ),
         ]
 
 
@@ -144,18 +150,17 @@ class QuantityType(SearchType):
         return self.match(param, (text if operator == "eq" else operator + text,))
 
     def match(self, param, texts):
-        found = any_of(self._one(param, text) for text in texts)
-        return Match("quantity", SQL("i.param = %s", (param.key,)) & found)
+        asked = [each for text in texts for each in self._one(param, text)]
+        found = any_of(SQL("i.key = %s", (key,)) & between(*limits) for key, limits in asked)
+        return Match("quantity", SQL("i.param = %s", (param.key,)) & found, ranges=of_keys(asked))
 
     def _one(self, param, text):
-        """`value`, `value|system|code` or `value||code`."""
+        """(key, (prefix, low, high)) of `value`, `value|system|code` or `value||code`."""
         parts = [unescape(p) for p in split(text, "|")]
         if len(parts) not in (1, 3) or not parts[0]:
             raise invalid(param, text, "expected [prefix]number, [prefix]number|system|code or [prefix]number||code")
         prefix, low, high = number(param, parts[0])
-        return any_of(
-            SQL("i.key = %s", (key,)) & condition(prefix, a, b) for key, a, b in self.asked(param, parts, low, high)
-        )
+        return [(key, (prefix, a, b)) for key, a, b in self.asked(param, parts, low, high)]
 
     def asked(self, param, parts, low, high):
         """(key, low, high) of the rows a value with these parts stands for."""
@@ -237,18 +242,22 @@ class NumberType(SearchType):
     # read side
 
     def match(self, param, texts):
-        found = any_of(between(*number(param, unescape(text))) for text in texts)
-        return Match("quantity", SQL("i.param = %s AND i.key = %s", (param.key, param.key)) & found)
+        asked = [number(param, unescape(text)) for text in texts]
+        found = any_of(between(*limits) for limits in asked)
+        where = SQL("i.param = %s AND i.key = %s", (param.key, param.key)) & found
+        return Match("quantity", where, ranges=of_keys((param.key, limits) for limits in asked))
 
 
 def between(prefix, a, b):
     """The condition, with the bound on `low` that follows where it is also `high`, and serves the index."""
     wanted = condition(prefix, a, b)
     edge = {"gt": (">", b), "ge": (">=", a), "ap": (">=", a)}.get(prefix)
-    if edge is None:
-        return wanted
-    sign, bound = edge
-    return wanted & SQL(f"i.low {sign} %s OR i.high <> i.low", (bound,))
+    return wanted & SQL(f"i.low {edge[0]} %s OR i.high > i.low", (edge[1],)) if edge else wanted
+
+
+def of_keys(asked):
+    """Ranges of the index by (key, low) that hold the rows of (key, (prefix, low, high))."""
+    return tuple(SQL("i.key = %s", (key,)) & each for key, limits in asked for each in indexed(*limits))
 
 
 def number(param, text):
