@@ -44,6 +44,6 @@ def dated(table):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("records", "0016_live_rows")]
+    dependencies = [("records", "0017_live_rows")]
 
     operations = [*dated("quantity"), *dated("composite")]

@@ -17,6 +17,6 @@ END $$
 
 
 class Migration(migrations.Migration):
-    dependencies = [("records", "0015_date_first")]
+    dependencies = [("records", "0016_naming")]
 
     operations = [migrations.RunSQL(LIVE_ROWS, "DROP FUNCTION live_rows(smallint, bigint)")]
