@@ -102,5 +102,11 @@ def place(wanted, access):
     for file, (patient,) in wanted.items():
         by_patient.setdefault(patient, []).append(file)
     for patient, files in sorted(by_patient.items()):
-        for id, version in execute("SELECT id, version FROM place_files(%s, %s)", (sorted(files), patient)):
-            access.beside.append(Touched(TYPE, id, version, patient))
+        placed = execute(
+            "WITH f AS MATERIALIZED (SELECT * FROM place_files(%s, %s)),"  # the index knows the patient as well
+            " again AS (INSERT INTO pending (resource, type)"
+            " SELECT r.pk, r.type FROM f JOIN resource r ON r.identity = ANY(%s) AND r.id = f.id)"
+            " SELECT id, version FROM f",
+            (sorted(files), patient, sorted(files)),
+        )
+        access.beside += [Touched(TYPE, id, version, patient) for id, version in placed]

@@ -48,7 +48,9 @@ def transaction(*resources):
 
 @pytest.mark.parametrize("made", [document, report])
 def test_the_patient_opens_the_file_of_a_document_that_is_open(world, made):
-    file = world.made(plain())
+    tag = {"system": "urn:t", "code": "x"}
+    file = world.made(plain(meta={"tag": [tag]}))
+    indexed()
     assert not shown(world.patient, file)
     before = world.system.get(f"Binary/{file}")
     world.made(made(world.a, file))
@@ -56,6 +58,10 @@ def test_the_patient_opens_the_file_of_a_document_that_is_open(world, made):
     assert before.content == after.content and before.headers["ETag"] == after.headers["ETag"]
     assert record(file) == (world.key, world.key)
     assert shown(world.patient, file) and shown(world.proxy, file) and not shown(world.doctor, file)
+    for who in (world.patient, world.system):
+        assert who.get("Binary?_tag=urn:t|x").tree["total"] == 1
+    assert execute("SELECT DISTINCT i.patient FROM token i JOIN resource r ON r.pk = i.resource WHERE r.id = %s",
+                   (file,)) == [(world.key,)]  # fmt: skip
     world.consents()
     assert shown(world.doctor, file)
     for who in (world.other, world.clerk):
