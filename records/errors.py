@@ -92,7 +92,7 @@ class TooCostly(BadRequest):
 
 
 class LoginRequired(FHIRError):
-    status, code, sentence = 401, "login", "A valid access token is required."
+    status, code, sentence = 401, "login", "A valid access token is required, as Authorization: Bearer [token]."
 
 
 class Forbidden(FHIRError):
@@ -104,7 +104,7 @@ class NotFound(FHIRError):
 
 
 class UnknownType(FHIRError):
-    status, code, sentence = 404, "not-supported", "{0!r} is not a resource type of FHIR R4 served here."
+    status, code, sentence = 404, "not-supported", "{0!r} is not a resource type of FHIR R4 served here{1}"
 
 
 class UnknownOperation(FHIRError):

@@ -76,8 +76,8 @@ def patients(request):
         query = {"_id": ",".join(ids)}
     try:
         found = [] if ids == [] else request.asking.search(f"Patient?{urlencode({**query, **LISTED})}")
-    except errors.BadRequest as error:
-        found, wrong = [], str(error)
+    except errors.BadRequest:
+        found, wrong = [], _("That cannot be searched for: check the date and the number.")
     rows = [
         {"id": p["id"], "name": readable.name(p), "birth": readable.moment(p.get("birthDate")),
          "age": readable.age(p.get("birthDate")), "gender": readable.GENDERS.get(p.get("gender"), ""),
@@ -174,8 +174,14 @@ def emergency(request):
     if request.method == "POST":
         try:
             answer = request.asking.send("POST", "Patient/$break-glass", parameters(given))
-        except (errors.BadRequest, errors.NotFound, errors.Forbidden) as error:
-            wrong = str(error)
+        except errors.NotFound:  # unknown, opposed, blocked and closed alike
+            wrong = _(
+                "No record opens with this. Check the INS, or give all five traits as they stand in the identity."
+            )
+        except errors.Forbidden:
+            wrong = _("Your profession may not open records in this situation.")
+        except errors.BadRequest:
+            wrong = _("Give the INS number or all five traits, and a reason of at least ten characters.")
         else:
             messages.success(request, _("The record is open to you. The patient and the attending doctor are told."))
             found = next(p for p in answer["parameter"] if p["name"] == "patient")["valueReference"]["reference"]

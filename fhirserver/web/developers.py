@@ -91,7 +91,7 @@ EXAMPLES = {
     "Forbidden": ("The scopes of this token do not cover delete of Patient (needs the letter 'd').",),
     "NotFound": ("Patient/1",),
     "UnknownOperation": ("$everythin", "$everything, $meta, $validate, ..."),
-    "UnknownType": ("Patientt",),
+    "UnknownType": ("patient", "; did you mean 'Patient'?"),
     "UnknownURL": ("Patient/1/2/3",),
     "MethodNotAllowed": ("POST", "DELETE, GET, PATCH, PUT"),
     "NotAcceptable": ("text/csv",),

@@ -15,6 +15,7 @@ from .care import shown
 from .headers import content
 
 MOST = 100
+NEAR = ("127.0.0.1", "localhost", "::1")
 
 
 def launchable():
@@ -27,7 +28,11 @@ def launchable():
 def gallery(request, id):
     """Opened in another window; the form may lead to their origins, and to no other."""
     apps = launchable()
-    rows = [{"number": app.pk, "title": app.title or app.name, "host": urlsplit(app.launch_url).netloc} for app in apps]
+    places = [urlsplit(app.launch_url) for app in apps]
+    rows = [
+        {"number": app.pk, "title": app.title or app.name, "host": at.netloc, "near": at.hostname in NEAR}
+        for app, at in zip(apps, places, strict=True)
+    ]
     response = shown(request, "apps", id, tab="apps", rows=rows)
     response["Content-Security-Policy"] = content(origin(app.launch_url) for app in apps)
     return response

@@ -6,9 +6,10 @@ from functools import cache
 from zoneinfo import ZoneInfo
 
 from django.utils.formats import date_format, get_format
+from django.utils.translation import get_language, gettext_lazy, pgettext_lazy
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, pgettext_lazy
 
+from accessctl.audit.history import DEFAULT
 from accessctl.audit.history import words as words_of_history
 
 NAMES = {
@@ -46,6 +47,27 @@ INS = ("urn:oid:1.2.250.1.213.1.4.8", "urn:oid:1.2.250.1.213.1.4.9", "urn:oid:1.
        "urn:oid:1.2.250.1.213.1.4.11")  # fmt: skip
 BORN = {"female": pgettext_lazy("she", "born"), "male": pgettext_lazy("he", "born")}
 MOMENT = re.compile(r"(\d{4})(?:-(\d\d)(?:-(\d\d)(?:T(\d\d:\d\d))?)?)?")
+
+
+WORDS = {  # of rights, people and jobs
+    "bris-de-glace": gettext_lazy("break the glass"), "regulation": gettext_lazy("emergency call centre"),
+    "patient": gettext_lazy("patient"), "professional": gettext_lazy("professional"), "staff": gettext_lazy("staff"),
+    "waiting": gettext_lazy("waiting"), "running": gettext_lazy("running"), "done": gettext_lazy("done"),
+    "failed": gettext_lazy("failed"), "cancelled": gettext_lazy("cancelled"),
+    "ceiling": gettext_lazy("limit"), "permit": gettext_lazy("permission"), "denial": gettext_lazy("refusal"),
+}  # fmt: skip
+
+
+def word(code):
+    """A code of ours as a word; another one as it is."""
+    return WORDS.get(code, code)
+
+
+def profession(code):
+    """The name of a profession with its code (TRE_G15), as the access history names it."""
+    languages = words_of_history()["languages"]
+    name = languages.get(get_language() or "", languages[DEFAULT])["professions"].get(code)
+    return f"{name} ({code})" if name else code
 
 
 def kind(type):

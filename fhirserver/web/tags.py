@@ -12,6 +12,8 @@ register.filter("local", readable.local)
 register.simple_tag(readable.zone, name="time_zone")
 register.filter("concept", readable.concept)
 register.filter("kind", readable.kind)
+register.filter("word", readable.word)
+register.filter("profession", readable.profession)
 
 
 @register.simple_tag

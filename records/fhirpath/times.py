@@ -16,7 +16,7 @@ DATETIME = re.compile(r"(\d{4})(?:-(\d\d)(?:-(\d\d)(?:T(\d\d):(\d\d)(?::(\d\d)(?
 
 def interval(text):
     """(low, high) of a date, dateTime or instant; ValueError says what is wrong with it."""
-    if len(text) == 10:
+    if len(text) == 10 and text[7] == "-":  # Python also reads weeks and other signs, which FHIR does not know
         low = (date.fromisoformat(text).toordinal() - EPOCH) * DAY
         return low, low + DAY - 1
     match = DATETIME.fullmatch(text)

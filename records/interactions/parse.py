@@ -104,8 +104,17 @@ def preferences(header):
 
 def require_type(name):
     if name not in SERVED:
-        raise errors.UnknownType(name)
+        raise unknown_type(name)
     return name
+
+
+def unknown_type(name):
+    """The refusal of what is no type, with the type that was probably meant: names are told apart by case."""
+    from difflib import get_close_matches
+
+    types = {type.lower(): type for type in sorted(SERVED)}
+    near = get_close_matches(name.lower()[:64], types, 1)
+    return errors.UnknownType(name, f"; did you mean {types[near[0]]!r}?" if near else ".")
 
 
 def require_id(text):
@@ -153,7 +162,7 @@ def a_verb(method, segments, common):
     if len(segments) in (3, 4) and method in ("GET", "POST") and (found := compartment(method, segments, common)):
         return found
     if segments and segments[0] not in SERVED and segments[0] not in WORDS:
-        raise errors.UnknownType(segments[0])
+        raise unknown_type(segments[0])
     if allowed:
         names = ", ".join(sorted(allowed))
         raise errors.MethodNotAllowed(method, names, headers={"Allow": names})

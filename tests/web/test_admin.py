@@ -115,7 +115,10 @@ def test_an_emergency_is_judged_and_a_doubt_answered(clinic):
     Review.objects.create(opening=opening)
     doubt = Doubt.objects.create(patient=clinic.key, event=1, text="Who is this?")
     officer = signed_in("officer")
-    assert "Found unconscious" in text(officer.get("/admin/reviews/"))
+    page = text(officer.get("/admin/reviews/"))
+    assert "Found unconscious" in page and "break the glass" in page
+    seen = page.split('href="/admin/audit/?')[1].split('"')[0].replace("&amp;", "&")
+    assert clinic.a in text(officer.get(f"/admin/audit/?{seen}"))
     fields = {"opening": opening.pk, "verdict": "justified", "conclusion": "The report of the ward confirms it"}
     officer.submit("/admin/reviews/", fields)
     assert Review.objects.get().verdict == "justified"

@@ -247,6 +247,9 @@ class Mouse:
         self.page.locator(f"#{id}").click()
         self.page.fill(f"#{id}", text)
 
+    def check(self, id):
+        self.page.locator(f"#{id}").click()
+
     def press(self, name):
         self.page.locator(f"main :is(button, a, summary):has-text({name!r}) >> nth=0").click()
         self.page.wait_for_load_state()
@@ -271,6 +274,10 @@ class Keyboard(Mouse):
         self.at(f"e.id === {id!r}")
         self.page.keyboard.press("Control+A")
         self.page.keyboard.type(text)
+
+    def check(self, id):
+        self.at(f"e.id === {id!r}")
+        self.page.keyboard.press("Space")
 
     def press(self, name):
         self.at(f"e.closest('main') && e.innerText.trim().startsWith({name!r})")

@@ -30,7 +30,7 @@ def test_times_of_the_database_are_of_the_same_clock():
 
 
 def test_days_of_a_form_are_of_the_same_clock():
-    none = dict.fromkeys(("patient", "agent", "entity", "action", "subtype", "outcome"), "")
+    none = dict.fromkeys(("_id", "patient", "agent", "entity", "action", "subtype", "outcome"), "")
     query = asked(none | {"from": "2026-01-02", "to": "2026-07-01"})
     assert query == [("date", "ge2026-01-01T23:00:00Z"), ("date", "lt2026-07-01T22:00:00Z")], "both days are within"
     assert asked(none | {"from": "soon", "to": "9999-12-31"}) == [("date", "gesoon"), ("date", "lt9999-12-31")]

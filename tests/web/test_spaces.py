@@ -151,7 +151,7 @@ def test_a_stranger_breaks_the_glass_with_a_reason_and_the_patient_reads_it(clin
     })  # fmt: skip
     stranger, alice = signed_in("stranger"), signed_in("alice")
     given = {"ins": "urn:x|77", "reason": "short", "mode": "bris-de-glace"}
-    assert "at least 10" in text(stranger.submit("/care/emergency/", given))
+    assert "at least ten" in text(stranger.submit("/care/emergency/", given))
     given["reason"] = "Unconscious, brought in by the fire brigade"
     assert stranger.submit("/care/emergency/", given | {"ins": "urn:x|78"}).status_code == 200
     assert Opening.objects.count() == 0
@@ -183,6 +183,25 @@ def test_the_patient_reads_who_looked_and_reports_a_doubt(clinic):
     assert bob.get(f"/me/{clinic.b}/history/{event}/").status_code == 404
     bob.submit(f"/me/{clinic.b}/decide/report-access", {"event": event, "text": "I am curious"})
     assert Doubt.objects.count() == 1
+
+
+def test_who_is_blocked_is_not_said_to_be_allowed(clinic):
+    alice = signed_in("alice")
+    assert "you allowed it" in text(alice.get(f"{clinic.root}/access/"))
+    alice.submit(f"{clinic.root}/decide/block", {"practitioner": f"Practitioner/{clinic.practitioner}"})
+    page = text(alice.get(f"{clinic.root}/access/"))
+    assert "blocked since: reads nothing" in page and "you allowed it" not in page
+
+
+def test_refusals_are_in_the_language_of_the_page(clinic):
+    alice = signed_in("alice")
+    alice.cookies["language"] = "fr"
+    alice.submit(f"{clinic.root}/decide/name-proxy", {"login": "personne-de-ce-nom"})
+    assert "Aucun compte ne porte ce nom" in text(alice.get(f"{clinic.root}/access/"))
+    stranger = signed_in("stranger")
+    stranger.cookies["language"] = "fr"
+    given = {"ins": "urn:x|404", "reason": "Inconscient, sur la voie publique", "mode": "bris-de-glace"}
+    assert "Aucun dossier ne s" in text(stranger.submit("/care/emergency/", given))
 
 
 def test_decisions_about_a_foreign_record_do_nothing(clinic):

@@ -16,7 +16,7 @@ PAGE = 50
 SHEET = 10  # pages of a thousand that a table has at most
 BARS = 60
 LOOKED = 20_000  # records that the picture over time is made of: the newest
-FIELDS = ("patient", "agent", "entity", "from", "to", "action", "subtype", "outcome")
+FIELDS = ("_id", "patient", "agent", "entity", "from", "to", "action", "subtype", "outcome")
 COLUMNS = ("id", "when", "who", "action", "what", "outcome", "about")
 DAYS = (("from", "ge", 0), ("to", "lt", 1))  # both days are within
 STEPS = (("minute", 60), ("hour", 3600), ("day", 86400), ("month", 31 * 86400))
@@ -50,7 +50,7 @@ def audit(request):
 
 def asked(given):
     """The parameters of the search; none, when nothing is asked for."""
-    found = [(k, given[k]) for k in ("patient", "agent", "entity", "action", "subtype", "outcome") if given[k]]
+    found = [(k, given[k]) for k in ("_id", "patient", "agent", "entity", "action", "subtype", "outcome") if given[k]]
     return found + [("date", prefix + edge(given[k], after)) for k, prefix, after in DAYS if given[k]]
 
 

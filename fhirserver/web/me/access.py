@@ -51,7 +51,8 @@ def access(request, id):
     closed, emergency, regulation = rows[0] if rows else (None, False, False)
     query = request.GET.get("name", "").strip()
     found = professionals(asking, query) if query else []
-    return shown(request, "access", id, tab="access", given=[said(asking, c) for c in consents], by=by, closed=closed,
+    return shown(request, "access", id, tab="access", by=by, closed=closed,
+                 given=[said(asking, c, {row["ref"] for row in by["block"]}) for c in consents],
                  opposes=emergency, opposes_regulation=regulation, query=query, found=found, name=patient["name"],
                  holder=asking.person.patient == key)  # fmt: skip
 
@@ -67,19 +68,21 @@ def professionals(asking, query):
     ]  # fmt: skip
 
 
-def said(asking, consent):
-    """A Consent as a patient reads it."""
+def said(asking, consent, blocked=()):
+    """A Consent as a patient reads it; what it permits to who is blocked holds for nobody."""
     provision = consent.get("provision") or {}
     grantees = []
     for actor in provision.get("actor") or ():
         reference = actor.get("reference") or {}
         grantees.append(reference.get("display") or name_of(asking, reference.get("reference", "")))
     period = provision.get("period") or {}
+    named = {(actor.get("reference") or {}).get("reference") for actor in provision.get("actor") or ()}
     return {
         "id": consent["id"], "permit": provision.get("type") == "permit",
         "who": ", ".join(grantees) or _("everybody who treats me"), "since": readable.moment(consent.get("dateTime")),
         "until": readable.moment(period.get("end")), "exceptions": len(provision.get("provision") or ()),
         "sensitive": bool(provision.get("securityLabel")),
+        "blocked": bool(named) and named <= {f"Practitioner/{id}" for id in blocked},
     }  # fmt: skip
 
 
@@ -156,6 +159,12 @@ DECISIONS = {
     "reopen-record": gettext_noop("Your record is open again."),
     "report-access": gettext_noop("Your report has reached those who watch."),
 }  # what is told afterwards
+UNDONE = {
+    "block": gettext_noop("This professional has no login here, and reads nothing."),
+    "name-proxy": gettext_noop("There is no login of this name. Ask the person how it is spelt."),
+    "report-access": gettext_noop("Say what is doubtful: nothing was sent."),
+    "other": gettext_noop("This cannot be done."),
+}  # and when it is refused
 
 
 @require_POST
@@ -170,8 +179,8 @@ def decide(request, id, name):
     body = {"resourceType": "Parameters", "parameter": [{"name": k, "valueString": v} for k, v in named.items()]}
     try:
         request.asking.send("POST", f"Patient/{id}/${name}", body)
-    except (errors.BadRequest, errors.NotFound) as error:
-        messages.error(request, str(error))
+    except (errors.BadRequest, errors.NotFound):
+        messages.error(request, _(UNDONE.get(name, UNDONE["other"])))
     else:
         messages.success(request, _(DECISIONS[name]))
     return HttpResponseRedirect(back)
