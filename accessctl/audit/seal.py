@@ -96,13 +96,15 @@ def sealed():
             return count
         after = found[-1][2], found[-1][0].seq
         found.sort(key=lambda each: each[0].seq)  # within a checkpoint numbers ascend: so two that change places show
-        leaves, nodes = [], []
+        leaves, nodes, foreign = [], [], []
         for record, mac, _ in found:
             if not encoding.is_ours(record, mac, ours):
-                log.error("audit record %d was not written by this server, or was altered", record.seq)
+                foreign.append(record.seq)
             leaf = encoding.leaf(record, mac)
             leaves.append((tree.size, record.seq, leaf))
             nodes += [(h // LEVEL, i, root) for h, i, root in tree.append(leaf) if h % LEVEL == 0]
+        if foreign:
+            log.error("audit records not written by this server, or altered: %s", some_of(foreign))
         number, last = number + 1, checkpoint.Checkpoint(
             number + 1, tree.size, tree.root(), datetime.now(UTC), last.digest if last else checkpoint.NONE
         )  # fmt: skip
@@ -155,14 +157,20 @@ def look_after_the_tail():
         numbers = [number for number, _ in named]
         missing = execute(
             "SELECT s FROM unnest(%s::int8[]) AS s WHERE NOT EXISTS (SELECT FROM audit_leaf l WHERE l.seq = s)"
-            " ORDER BY s LIMIT 20",
+            " ORDER BY s",
             (numbers,),
         )
         if not missing:
             path.unlink(missing_ok=True)
         elif path not in _reported:
             _reported.add(path)
-            log.error("audit records are missing: %s", ", ".join(str(number) for (number,) in missing))
+            log.error("audit records are missing: %s", some_of([number for (number,) in missing]))
+
+
+def some_of(numbers):
+    """The first of many, and how many there are: one line of a log, whatever happened."""
+    told = ", ".join(map(str, numbers[:20]))
+    return told if len(numbers) <= 20 else f"{told} and {len(numbers) - 20} more"
 
 
 _reported = set()
