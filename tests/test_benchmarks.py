@@ -260,7 +260,7 @@ def test_a_run_over_two_servers_is_paired_and_written(tmp_path, capsys):
     with server(answer) as (one, _), server(answer) as (two, _):
         status = main([
             "run", "--base", one.base, "--token", "t", "--pid", str(os.getpid()), "--vs", two.base,
-            "--scenario", "read,search", "--clients", "1", "--duration", "0.05", "--rounds", "2", "--json", str(where),
+            "--scenario", "read,search", "--readers", "2", "--duration", "0.05", "--rounds", "2", "--json", str(where),
         ])  # fmt: skip
     assert status == 0
     result = json.loads(where.read_text())

@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent
 FLOORS = [
     {"fhirserver"},
     {"accessctl"},
-    {"records.management", "records.loading", "records.population"},
+    {"records.loading", "records.population"},
     {"records.interactions", "records.operations"},
     {"records.indexing"},
     {"records.search"},

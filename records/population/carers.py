@@ -15,7 +15,6 @@ SPECIALTIES = {
     "radiologie": ("SM44", "Radio-diagnostic"),
     "urgences": ("SM02", "Anesthésie-réanimation"),
 }
-CATEGORY = f"{NOS}/TRE_R66-CategorieEtablissement/FHIR/TRE-R66-CategorieEtablissement"
 GENERAL = ("SM26", "Qualifié en médecine générale")
 KINDS = {  # digit of our invented FINESS numbers, category of establishment (TRE_R66), name
     "practice": ("7", "604", "Maison de santé pluriprofessionnelle"),

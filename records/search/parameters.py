@@ -9,7 +9,6 @@ from records.definitions.parameters import search_parameter_definitions
 from records.definitions.structures import RESOURCE_TYPES
 from records.resources import occurred
 
-BASES = {"Resource", "DomainResource"}
 PLAIN_RESOURCES = {"Binary", "Bundle", "Parameters"}  # Resources, but not DomainResources
 FULL_TEXT = {"_text", "_content"}  # of the whole resource: they have no expression
 COLUMNS = {"_id", "_lastUpdated"}  # kept on the row of the resource, not in the index tables
