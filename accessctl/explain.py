@@ -16,6 +16,7 @@ from records.fhirpath.times import interval
 from records.interactions.interaction import Outcome, Touched
 from records.keys import identity
 from records.operations import ADMINISTER, inputs, operation
+from records.resources.compartments import ALONE
 
 from . import scopes, sources
 from .access import access_for
@@ -153,7 +154,7 @@ def explain_access(interaction, access):
         for each in said
     ]  # fmt: skip
     patients = execute(
-        "SELECT patient FROM resource WHERE identity = %s", (identity(interaction.type, interaction.id),)
+        f"SELECT {ALONE} FROM resource r WHERE r.identity = %s", (identity(interaction.type, interaction.id),)
     )
     touched = [Touched(interaction.type, interaction.id, None, patients[0][0])]
     return Outcome(200, {"resourceType": "Parameters", "parameter": parts}, "Parameters", touched=touched)

@@ -13,6 +13,7 @@ from records.formats.json import dump, parse
 from records.interactions.interaction import Outcome, Touched
 from records.keys import identity
 from records.keys import key as lock_key
+from records.resources.compartments import ALONE_THEN
 
 LONGEST = 255
 KEPT = "24 hours"
@@ -52,7 +53,7 @@ def readable(told, access):
         return None, []
     current, then = access.resources("read", type), access.resources("read", type, "v", "resource")
     rows = execute(
-        "SELECT v.body, v.patient FROM resource r JOIN version v ON v.resource = r.pk"
+        f"SELECT v.body, {ALONE_THEN} FROM resource r JOIN version v ON v.resource = r.pk"
         f" WHERE r.identity = %s AND v.version = %s AND NOT r.deleted AND ({current.text}) AND ({then.text})",
         (identity(type, id), version, *current.params, *then.params),
     )

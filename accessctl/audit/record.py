@@ -9,9 +9,11 @@ import time
 import psycopg
 
 from records import errors
-from records.database import COPY_FROM, in_transaction, insert, insertion, on_commit, queue
-from records.definitions.structures import type_number
+from records.database import COPY_FROM, as_system, execute, in_transaction, insert, insertion, on_commit, queue
+from records.definitions.structures import type_name, type_number
+from records.keys import identity
 
+from ..groups import DIRECTORY
 from . import journal
 from .encoding import Record, microseconds
 from .recorder import NAMES, TYPES, recorder, rows_of
@@ -46,9 +48,10 @@ def record(actor, interaction, outcome, request_id):
 
 def records_of(actor, interaction, outcome, request_id):
     """The records of one interaction; their numbers come with the INSERT."""
-    groups = {}
+    groups, members = {}, members_of(outcome.touched)
     for touched in outcome.touched:
-        groups.setdefault(touched.patient, []).append(f"{touched.type}/{touched.id}")
+        for patient in members.get((touched.type, touched.id), (touched.patient,)):
+            groups.setdefault(patient, []).append(f"{touched.type}/{touched.id}")
     if not groups:
         groups = {None: [f"{interaction.type}/{interaction.id}"] if interaction.type and interaction.id else []}
     query = None
@@ -62,6 +65,22 @@ def records_of(actor, interaction, outcome, request_id):
                type, patient, query)
         for patient, entities in groups.items()
     ]  # fmt: skip
+
+
+@as_system()
+def members_of(touched):
+    """(type, id) -> patients, of what is about several: each of them is told. What is about one says so itself."""
+    asked = [(t.type, t.id) for t in touched if t.patient is None and t.id and t.type not in DIRECTORY]
+    if not asked:
+        return {}
+    found = {}
+    for number, id, patient in execute(
+        "SELECT r.type, r.id, c.patient FROM resource r JOIN compartment c ON c.resource = r.pk"
+        " WHERE r.identity = ANY(%s) AND r.shared ORDER BY c.patient",
+        ([identity(*each) for each in asked],),
+    ):
+        found.setdefault((type_name(number), id), []).append(patient)
+    return found
 
 
 def storable(text):

@@ -24,7 +24,7 @@ def plan(target, access):
                        headers={"Location": f"{interaction.base}/{place}"})  # fmt: skip
     if target.found:
         row = target.row
-        touched = [Touched(interaction.type, row.id, row.version, row.patient)]
+        touched = [Touched(interaction.type, row.id, row.version, None if row.shared else row.patient)]
         body = row.body if row.visible else None
         return Outcome(200, body, interaction.type, row.id, row.version, row.updated, location=True, touched=touched)
     require_type(target)

@@ -11,6 +11,7 @@ from ..definitions.structures import type_name, type_number
 from ..fhirpath.times import interval
 from ..formats.json import dump, parse
 from ..keys import identity
+from ..resources.compartments import ALONE_THEN
 from ..resources.store import METHOD_NAMES, instant
 from ..resources.subset import subset
 from ..sql import SQL, all_of
@@ -79,7 +80,7 @@ def page(interaction, access, criteria, total=None):
     if summary == "count":
         return counted(interaction, where)
     rows = execute(
-        "SELECT v.type, r.id, v.version, v.method, v.updated, v.body, v.patient, v.resource"
+        f"SELECT v.type, r.id, v.version, v.method, v.updated, v.body, {ALONE_THEN}, v.resource"
         f" FROM version v JOIN resource r ON r.pk = v.resource WHERE {where.text}"
         " ORDER BY v.updated DESC, v.resource DESC, v.version DESC LIMIT %s",
         (*where.params, size + 1),
@@ -104,10 +105,15 @@ def page(interaction, access, criteria, total=None):
 
 def counted(interaction, where):
     """How many versions there are, and none of them. (search.html#summary)"""
-    text = f"SELECT count(*) FROM version v JOIN resource r ON r.pk = v.resource WHERE {where.text}"
+    source = f"FROM version v JOIN resource r ON r.pk = v.resource WHERE {where.text}"
     links = [{"relation": "self", "url": paging.url(interaction, paging.asked(interaction))}]
-    total = execute(text, where.params, prepare=False)[0][0]
-    return Outcome(200, dump({"resourceType": "Bundle", "type": "history", "total": total, "link": links}), "Bundle")
+    total = execute(f"SELECT count(*) {source}", where.params, prepare=False)[0][0]
+    bundle = {"resourceType": "Bundle", "type": "history", "total": total, "link": links}
+    touched = []
+    if interaction.id:
+        rows = execute(f"SELECT DISTINCT {ALONE_THEN} {source}", where.params, prepare=False)
+        touched = [Touched(interaction.type, interaction.id, None, patient) for (patient,) in rows]
+    return Outcome(200, dump(bundle), "Bundle", touched=touched)
 
 
 def entry(base, type, id, version, method, updated, body, summary=None, elements=()):

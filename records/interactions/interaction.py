@@ -48,7 +48,7 @@ class Interaction:
 
 
 class Touched(NamedTuple):
-    """A resource that the outcome shows or changed, for the audit."""
+    """A resource that the outcome shows or changed, for the audit; `patient` is the one that it is about alone."""
 
     type: str
     id: str

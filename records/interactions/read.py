@@ -6,6 +6,7 @@ from ..definitions.structures import type_number
 from ..formats.json import parse
 from ..keys import identity
 from ..operations.definitions import definition
+from ..resources.compartments import ALONE, ALONE_THEN
 from ..resources.subset import SUMMARIES, subset
 from .conditions import not_modified
 from .interaction import Outcome, Touched, interaction
@@ -17,7 +18,7 @@ def read(interaction, access):
     type, id = interaction.type, interaction.id
     visible = access.resources("read", type)
     rows = execute(
-        "SELECT r.version, r.updated, r.deleted, r.body, r.patient FROM resource r"
+        f"SELECT r.version, r.updated, r.deleted, r.body, {ALONE} FROM resource r"
         f" WHERE r.identity = %s AND r.type = %s AND r.id = %s AND ({visible.text})",
         (identity(type, id), type_number(type), id, *visible.params),
     )
@@ -40,7 +41,7 @@ def vread(interaction, access):
     type, id = interaction.type, interaction.id
     current, then = access.resources("vread", type), access.resources("vread", type, "v", "resource")
     rows = execute(
-        "SELECT v.version, v.updated, v.body, v.patient FROM resource r JOIN version v ON v.resource = r.pk"
+        f"SELECT v.version, v.updated, v.body, {ALONE_THEN} FROM resource r JOIN version v ON v.resource = r.pk"
         f" WHERE r.identity = %s AND r.type = %s AND r.id = %s AND v.version = %s"
         f" AND ({current.text}) AND ({then.text})",
         (identity(type, id), type_number(type), id, version_number(interaction), *current.params, *then.params),

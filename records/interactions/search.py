@@ -23,7 +23,7 @@ from . import paging
 from .interaction import KEPT_ELSEWHERE, Outcome, Touched, interaction
 
 SUBSETS = ("true", "text", "data")
-
+FEW = 20  # matches that are counted; of more it is a number, unless the search names the one patient
 
 OFFICIAL = frozenset(
     ("_id", "_lastUpdated", "identifier", "url", "_count", "_total", "_summary", "_elements", paging.PAGE)
@@ -146,8 +146,20 @@ def answer(interaction, access, query, result):
         Touched(*(row.within or (row.type, row.id)), row.version, row.patient)
         for row in (*result.rows, *result.included)
     ]
+    if result.total and not result.rows:
+        outcome.touched += counted(query, interaction.base, access, result.total)
     announce(outcome, since)
     return outcome
+
+
+def counted(query, base, access, total):
+    """Whom a number tells of: that there is one HIV test tells as much as the test."""
+    if total <= FEW:
+        plain = replace(query, summary=None, count=FEW, total="none", sort=(), includes=(), elements=())
+        rows = engine.run(replace(plain, arms=tuple(replace(arm, sort=()) for arm in plain.arms)), access).rows
+        return [Touched(*(row.within or (row.type, row.id)), row.version, row.patient) for row in rows]
+    patient = bound_patient(query, base) if query.type else None
+    return [] if patient is None else [Touched("Patient", "", None, patient)]
 
 
 def place(base, row):

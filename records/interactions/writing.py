@@ -217,7 +217,7 @@ def told(target, written, readable):
         written.updated,
         location=written.resource is not None and written.created,
         issues=tuple(target.issues),
-        touched=[Touched(written.type, written.id, written.version, written.patient)],
+        touched=[Touched(written.type, written.id, written.version, written.alone)],
     )
 
 

@@ -23,6 +23,7 @@ from ..interactions.parse import SERVED
 from ..interactions.read import read
 from ..interactions.search import announce, lag, missing
 from ..keys import identity
+from ..resources.compartments import ALONE
 from ..resources.models import NO_DATE
 from ..resources.occurred import parameters as codes
 from ..search.parameters import parameter
@@ -30,7 +31,7 @@ from ..sql import SQL, all_of
 from . import inputs, operation
 
 KNOWN = ("start", "end", "_since", "_type", "_count", paging.PAGE)
-COLUMNS = "r.pk, r.type, r.id, r.version, r.body, r.patient, r.occurred"
+COLUMNS = f"r.pk, r.type, r.id, r.version, r.body, {ALONE}, r.occurred"
 ORDER = "type, occurred DESC, pk DESC"
 MEMBERS, BESIDE = 0, 1  # the stages of the answer, as its links name them
 

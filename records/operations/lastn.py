@@ -19,6 +19,7 @@ from ..indexing.index import prepared
 from ..interactions import paging
 from ..interactions.interaction import Outcome, Touched
 from ..interactions.search import announce, bound_patient, lag, missing
+from ..resources.compartments import ALONE
 from ..search.conditions import live
 from ..search.parameters import parameter
 from ..search.query import Criterion
@@ -106,7 +107,7 @@ def seen(pks, access):
     """{pk: (names of its code, what is told of it)} of those that the actor may find."""
     visible = live("Observation", access)
     rows = execute(
-        "SELECT r.pk, r.id, r.version, r.body, r.patient FROM unnest(%s::int8[]) c(pk)"
+        f"SELECT r.pk, r.id, r.version, r.body, {ALONE} FROM unnest(%s::int8[]) c(pk)"
         f" CROSS JOIN LATERAL (SELECT * FROM resource s WHERE s.pk = c.pk OFFSET 0) r WHERE {visible.text}",
         (pks, *visible.params),
         FIXED,

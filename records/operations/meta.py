@@ -9,6 +9,7 @@ from ..formats.json import dump, parse
 from ..interactions.interaction import Outcome, Touched
 from ..interactions.read import read, vread
 from ..interactions.writing import carry_out
+from ..resources.compartments import ALONE
 from ..resources.intake import refusal
 from ..resources.validation import check
 from . import operation
@@ -35,16 +36,16 @@ def of_type(interaction, access):
     """Every profile, tag and security label in use on a type, among what the caller may see."""
     visible = access.resources("search", interaction.type)
     rows = execute(
-        "SELECT (convert_from(r.body, 'UTF8')::jsonb -> 'meta') - '{versionId,lastUpdated}'::text[] AS meta, r.patient,"
-        f" min(r.id) FROM resource r WHERE r.type = %s AND NOT r.deleted AND ({visible.text})"
-        " GROUP BY 1, 2 ORDER BY 1, 2",  # in one order, whatever else is there
+        "SELECT (convert_from(r.body, 'UTF8')::jsonb -> 'meta') - '{versionId,lastUpdated}'::text[] AS meta,"
+        f" {ALONE}, min(r.id), r.shared FROM resource r WHERE r.type = %s AND NOT r.deleted AND ({visible.text})"
+        " GROUP BY 1, 2, 4, CASE WHEN r.shared THEN r.pk END ORDER BY 1, 2",  # in one order, whatever else is there
         (type_number(interaction.type), *visible.params),
     )
     meta, touched = {}, {}
-    for each, patient, id in rows:
+    for each, patient, id, shared in rows:
         meta = merged(meta, each or {})
-        if patient is not None:  # one for each patient whose labels are among those told
-            touched[patient] = Touched(interaction.type, id, None, patient)
+        if patient is not None or shared:  # one for each patient whose labels are among those told
+            touched[patient or id] = Touched(interaction.type, id, None, patient)
     return told(meta, list(touched.values()))
 
 

@@ -14,6 +14,7 @@ from ..formats.json import dump
 from ..interactions import paging
 from ..interactions.interaction import Outcome, Touched
 from ..keys import identity
+from ..resources.compartments import ALONE
 from ..sql import SQL, all_of
 from . import inputs, operation
 from .everything import types_of
@@ -21,7 +22,7 @@ from .everything import types_of
 KNOWN = ("_type", "max", "_count", paging.PAGE)
 LARGEST = 200  # of max: of one type
 FURTHEST = (2**63 - 1, 2**63 - 1)  # behind it is everything
-COLUMNS = "r.pk, r.occurred, r.type, r.id, r.version, r.body, r.patient"
+COLUMNS = f"r.pk, r.occurred, r.type, r.id, r.version, r.body, {ALONE}"
 
 
 @operation("newest", "instance", on="Patient", needs="search-type", snapshot=True)

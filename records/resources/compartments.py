@@ -11,6 +11,9 @@ from ..definitions.parameters import search_parameter_definitions
 from ..fhirpath import compile
 from ..keys import identity
 
+# The patient whom a row is about, of one alone: the others of a row of several are asked for where somebody wants them.
+ALONE = "CASE WHEN r.shared THEN NULL ELSE r.patient END AS patient"
+ALONE_THEN = "CASE WHEN r.shared AND v.shared THEN NULL ELSE v.patient END AS patient"  # others are known of now alone
 SUBJECTS = ("subject", "patient", "for", "beneficiary")  # top-level references to a Patient, whatever the type
 BESIDE_R4 = {  # R4 gives these no compartment parameter, yet they point at patients
     "Binary": ("Binary.securityContext",),

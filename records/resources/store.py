@@ -77,6 +77,11 @@ class Written(NamedTuple):
     moved: bool = False  # to another clinical date than the version before
     risen: int = 0  # labels that it has of its parts
 
+    @property
+    def alone(self):
+        """The patient, of one alone."""
+        return None if self.shared else self.patient
+
 
 def instant(moment):
     """FHIR instant of a datetime in UTC, with milliseconds."""

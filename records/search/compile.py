@@ -15,6 +15,7 @@ from records.database.asking import SEES_ALL, sees_all
 from records.definitions.structures import type_number
 from records.errors import InvalidValue
 from records.fhirpath.times import MIN
+from records.resources.compartments import ALONE
 from records.sql import SQL, TRUE, all_of, any_of
 
 from . import contained
@@ -23,7 +24,7 @@ from .query import Criterion
 from .types import TYPES
 from .walk import start
 
-COLUMNS = "r.pk, r.type, r.id, r.version, r.updated, r.body, r.patient"
+COLUMNS = f"r.pk, r.type, r.id, r.version, r.updated, r.body, {ALONE}"
 WALKED = {"r.occurred": "d.occurred", "r.pk": "d.resource"}  # the order that an index walk gives
 
 

@@ -109,7 +109,7 @@ def rows(alias):
         f"contained {c} JOIN resource {o} ON {o}.pk = {c}.container AND NOT {o}.deleted CROSS JOIN LATERAL"
         f" (SELECT {c}.resource AS pk, {c}.resource AS identity, {c}.type AS type, {c}.id AS id,"
         f" {c}.occurred AS occurred, {c}.container AS container, {o}.version AS version, {o}.updated AS updated,"
-        f" {o}.body AS body, {o}.patient AS patient) {alias}"
+        f" {o}.body AS body, {o}.patient AS patient, {o}.shared AS shared) {alias}"
     )
 
 

@@ -324,6 +324,7 @@ def test_the_tables_are_walled(world):
 SYSTEM = {
     "accessctl/audit/event.py": "names of organisations and ids of patients, for who may read the record of the access",
     "accessctl/audit/history.py": "which Patient a key is; who may read its history was asked of the people's tables",
+    "accessctl/audit/record.py": "all patients of what was shown or changed: each of them is told",
     "accessctl/audit/proof.py": "the proof of a record, for the command",
     "accessctl/audit/seal.py": "the worker seals every record",
     "accessctl/circle.py": "ids of those who let a professional into their record, for that professional",
