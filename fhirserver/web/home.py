@@ -56,15 +56,18 @@ def context(request):
 def spaces(request):
     """The spaces of this login: their address, name, what is done there, and whether the page is one of them."""
     user = getattr(request, "user", None)
-    role = kind(user) if user is not None and user.is_authenticated else None
+    known = user is not None and user.is_authenticated
+    role, staff = (kind(user), user.is_staff) if known else (None, False)
     found = []
     if role == "patient":
         found.append(("/me/", _("My health record"), _("Read your record, decide who else may, and see who did.")))
     if role == "professional":
         found.append(("/care/", _("My patients"), _("Find a patient, read the summary, follow results over time.")))
-    if role == "staff" or (user is not None and user.is_staff):
+    if role == "staff" or staff:
         found.append(("/admin/", _("Administration"), _("People, access, audit, jobs and the state of the server.")))
-    found.append(("/developers/", _("Developers"), _("Connect an application: guide, console, catalogue of errors.")))
+    if role == "staff" or staff or not known:  # others are led there by the foot of each page
+        about = _("Connect an application: guide, console, catalogue of errors.")
+        found.append(("/developers/", _("Developers"), about))
     return [{"url": u, "name": n, "about": a, "here": request.path_info.startswith(u)} for u, n, a in found]
 
 

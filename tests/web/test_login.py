@@ -176,3 +176,18 @@ def test_behind_a_trusted_proxy_the_client_is_who_it_says(browser, settings):
         assert browser.submit("/account/logout/", headers=headers).status_code == 403
     finally:
         requests.trusted.cache_clear()
+
+
+def test_the_first_page_leads_each_to_the_own_space(browser):
+    kinds = {"none": None, "ann": "patient", "doc": "professional", "boss": "staff"}
+    told, excepted = {}, Group.objects.get_or_create(name="demo")[0]  # from second factors
+    for name, kind in kinds.items():
+        login(name, kind).groups.add(excepted)
+        own = Browser()
+        own.sign_in(name)
+        page = own.get("/").content.decode()
+        told[name] = [space for space in ("/me/", "/care/", "/admin/") if f'class="card" href="{space}"' in page]
+        assert ("No person stands behind this login yet" in page) == (kind is None)
+        assert ('class="card" href="/developers/"' in page) == (kind == "staff")
+    assert told == {"none": [], "ann": ["/me/"], "doc": ["/care/"], "boss": ["/admin/"]}
+    assert 'class="card" href="/developers/"' in browser.get("/").content.decode(), "for who is not signed in"
