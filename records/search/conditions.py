@@ -112,9 +112,11 @@ def condition(node, type, access, place):
             return _referring(((source, where), *_within(param, inside, access, place)), place)
         case Has(source, param, inner):
             there = place.beyond()
+            by = f"i{there.alias}"  # says its pk and date too: what does not match is not looked up to be judged
+            there = replace(there, pk=f"{by}.resource", occurred=f"{by}.occurred")
             return _exists(
-                f"reference i JOIN resource {there.alias} ON {there.pk} = i.resource",
-                SQL(f"i.param = %s AND i.target = {place.alias}.identity", (param.key,))
+                f"reference {by} JOIN resource {there.alias} ON {there.alias}.pk = {there.pk}",
+                SQL(f"{by}.param = %s AND {by}.target = {place.alias}.identity", (param.key,))
                 & _reached(source, inner, access, there),
                 place,
             )

@@ -22,7 +22,13 @@ from .types import Any, Match
 
 # How many rows are few, by what each costs: read from an index and looked up for its date; reached over references the
 # other way; known with its clinical date, so that no other row is looked at to put them in order; or so in an index.
-FEW, FEW_REACHED, FEW_DATED, FEW_RANGED = 10_000, 5_000, 20_000, 50_000
+FEW, FEW_DATED, FEW_RANGED = 10_000, 20_000, 50_000
+# Over references the other way four pages are read for each row; a walk reads two or three for each it passes, and
+# passes the more the fewer there are among how many: so it is the root of all rows at which they cost alike.
+FEW_REACHED = (
+    "(SELECT least(50000, greatest(50, sqrt(greatest(reltuples, 0) / 8)))::int"
+    " FROM pg_class WHERE oid = 'resource'::regclass)"
+)
 MOST_RANGES = 16  # of an index that are read one after the other
 NARROW = ("string", "uri", "composite", "quantity", "date", "reference", "token")  # the tables, narrow first
 
@@ -35,7 +41,7 @@ class Lead(NamedTuple):
 
     rank: int
     rows: SQL
-    most: int = FEW
+    most: int | str = FEW
     dated: bool = False
     fixed: bool = False
 
@@ -56,7 +62,7 @@ def seeking(lead, walk, way):
     """
     most = lead.most
     few = SQL(
-        f"WITH few AS MATERIALIZED (SELECT * FROM ({lead.rows.text}) b WHERE b.resource > 0 LIMIT {most + 1}) ",
+        f"WITH few AS MATERIALIZED (SELECT * FROM ({lead.rows.text}) b WHERE b.resource > 0 LIMIT {most} + 1) ",
         lead.rows.params,
     )
     many, by = "(SELECT count(*) FROM few)", f"ORDER BY occurred {way}, resource {way}"
