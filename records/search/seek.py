@@ -20,15 +20,23 @@ from . import contained
 from .query import Chain, Criterion, Has
 from .types import Any, Match
 
-# How many rows are few, by what each costs: read from an index and looked up for its date; reached over references the
-# other way; known with its clinical date, so that no other row is looked at to put them in order; or so in an index.
+# How many rows are few, by what each costs: read from an index and looked up for its date; known with its date, so that
+# no other row is looked at to put them in order; or so in an index.
 FEW, FEW_DATED, FEW_RANGED = 10_000, 20_000, 50_000
-# Over references the other way four pages are read for each row; a walk reads two or three for each it passes, and
-# passes the more the fewer there are among how many: so it is the root of all rows at which they cost alike.
-FEW_REACHED = (
-    "(SELECT least(50000, greatest(50, sqrt(greatest(reltuples, 0) / 8)))::int"
-    " FROM pg_class WHERE oid = 'resource'::regclass)"
-)
+
+
+def _root(times, least, most):
+    """As many as the root of all rows there are, times a factor: so many cost what the walk costs that finds no more.
+
+    What leads on costs more the more there is of it, and a walk passes more rows the less there is among how many.
+    """
+    rows = f"least({most}, greatest({least}, sqrt(greatest(reltuples, 0) * {times})))::int"
+    return f"(SELECT {rows} FROM pg_class WHERE oid = 'resource'::regclass)"
+
+
+# By references: twenty-five that lead to one resource stand on one page of an index, and what a walk passes costs four.
+# The other way four pages are read for each, and two or three for what a walk passes.
+FEW_REFERRING, FEW_REACHED = _root(2000, 5_000, 500_000), _root(0.125, 50, 50_000)
 MOST_RANGES = 16  # of an index that are read one after the other
 NARROW = ("string", "uri", "composite", "quantity", "date", "reference", "token")  # the tables, narrow first
 
@@ -86,7 +94,7 @@ def _lead(pair, found):
     node, match = pair
     if not isinstance(node, Criterion):
         rows = _reached(node, dated=True)
-        few = FEW_DATED if isinstance(node, Chain) else FEW_REACHED
+        few = FEW_REFERRING if isinstance(node, Chain) else FEW_REACHED
         return rows and Lead(len(NARROW) + isinstance(node, Has), rows, few, True, _keyed(node))
     if node.modifier == "missing":
         return None
