@@ -49,12 +49,13 @@ BORN = {"female": pgettext_lazy("she", "born"), "male": pgettext_lazy("he", "bor
 MOMENT = re.compile(r"(\d{4})(?:-(\d\d)(?:-(\d\d)(?:T(\d\d:\d\d))?)?)?")
 
 
-WORDS = {  # of rights, people and jobs
+WORDS = {  # of rights, people and jobs; of the matrix those that are not in the language of its regulation
     "bris-de-glace": gettext_lazy("break the glass"), "regulation": gettext_lazy("emergency call centre"),
     "patient": gettext_lazy("patient"), "professional": gettext_lazy("professional"), "staff": gettext_lazy("staff"),
     "waiting": gettext_lazy("waiting"), "running": gettext_lazy("running"), "done": gettext_lazy("done"),
     "failed": gettext_lazy("failed"), "cancelled": gettext_lazy("cancelled"),
     "ceiling": gettext_lazy("limit"), "permit": gettext_lazy("permission"), "denial": gettext_lazy("refusal"),
+    "Type of document not known": gettext_lazy("Type of document not known"), "Identity": gettext_lazy("Identity"),
 }  # fmt: skip
 
 

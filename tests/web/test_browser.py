@@ -47,6 +47,7 @@ PAGES = {
                "/care/{a}/AllergyIntolerance/{allergy}/",
                "/care/emergency/"],
 }  # fmt: skip
+CLIPPED = "[...document.querySelectorAll('.scroll:has(.results)')].some(e => e.scrollWidth > e.clientWidth + 1)"
 SHORT = [(None, "/"), ("alice", "/me/{a}/"), ("alice", "/me/{a}/access/?name=Perrin"),
          ("doctor", "/care/{a}/"), ("doctor", f"/care/{{a}}/{RESULT}")]  # fmt: skip
 
@@ -150,6 +151,8 @@ class Tab:
         assert self.page.get_attribute("html", "lang") == self.language
         wide = self.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         found = [f"{wide} px too wide"] if wide > 0 else []
+        if self.page.evaluate(CLIPPED):
+            found.append("results are cut off")
         for each in Axe().run(self.page).response["violations"]:
             if each["impact"] in ("serious", "critical"):
                 found.append(f"{each['id']}: {[n['html'][:120] for n in each['nodes'][:3]]}")
