@@ -31,7 +31,7 @@ def _root(times, least, most):
     What leads on costs more the more there is of it, and a walk passes more rows the less there is among how many.
     """
     rows = f"least({most}, greatest({least}, sqrt(greatest(reltuples, 0) * {times})))::int"
-    return f"(SELECT {rows} FROM pg_class WHERE oid = 'resource'::regclass)"
+    return f"SELECT {rows} AS most FROM pg_class WHERE oid = 'resource'::regclass"
 
 
 # By references: twenty-five that lead to one resource stand on one page of an index, and what a walk passes costs four.
@@ -68,9 +68,11 @@ def seeking(lead, walk, way):
 
     OFFSET 0: a row is judged when the order has come to it, not before; r is looked up, not joined otherwise.
     """
-    most = lead.most
+    bound, most = "", lead.most
+    if isinstance(most, str):  # once: statistics change in the middle of a statement, too
+        bound, most = f"bound AS MATERIALIZED ({most}), ", "(SELECT most FROM bound)"
     few = SQL(
-        f"WITH few AS MATERIALIZED (SELECT * FROM ({lead.rows.text}) b WHERE b.resource > 0 LIMIT {most} + 1) ",
+        f"WITH {bound}few AS MATERIALIZED (SELECT * FROM ({lead.rows.text}) b WHERE b.resource > 0 LIMIT {most} + 1) ",
         lead.rows.params,
     )
     many, by = "(SELECT count(*) FROM few)", f"ORDER BY occurred {way}, resource {way}"

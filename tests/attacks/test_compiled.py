@@ -35,7 +35,7 @@ class Marked(Everything):
 
 
 PLAN = re.compile(
-    r"WITH few AS MATERIALIZED \(.*? LIMIT (?:\d+|\(.*?\)) \+ 1\) "
+    r"WITH (?:bound AS .*?, )?few AS MATERIALIZED \(.*? LIMIT (?:\d+|\(.*?\)) \+ 1\) "
 )  # counts candidates to choose the way; r is judged then
 
 
