@@ -11,6 +11,7 @@ from records.keys import identity
 from records.operations import inputs, operation
 from records.resources.references import local
 
+from .audit.served import is_told
 from .pieces import dated, own
 
 DOSSIER = {  # what an operation sets on the record as such
@@ -157,7 +158,7 @@ for _name, (_column, _value) in DOSSIER.items():
 def report_access(interaction, key, access):
     """A doubt about an access, by the number of its AuditEvent, for the data-protection officers."""
     event, text = given(interaction, "event"), given(interaction, "text").strip()
-    if not event.isdigit() or not execute("SELECT FROM audit WHERE seq = %s AND patient = %s", (int(event), key)):
+    if not is_told(access, event, key):  # of one that is hidden, nobody learns that there is one
         raise errors.InvalidValue("event", event, "expected the id of an AuditEvent of this record")
     if len(text) < 5:
         raise errors.InvalidValue("text", text, "say what is doubtful")

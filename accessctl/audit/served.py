@@ -19,7 +19,7 @@ from records.sql import FALSE, SQL, all_of
 
 from . import criteria, event
 from .encoding import SELECTED, Record, microseconds
-from .readers import TYPE, named, oversees, readable, seen
+from .readers import TYPE, named, of, oversees, readable, seen
 from .recorder import numbers
 
 LARGEST = 65_536  # characters of an AuditEvent received
@@ -102,6 +102,19 @@ def page(interaction, access, wanted, after, size, asked=()):
             return events(told, labels, oversight, interaction.base), None
         after = records[-1].seq
     return events(told, labels, oversight, interaction.base), after
+
+
+def is_told(access, id, patient):
+    """Is it the id of a record about this patient that the person may read, whatever the scopes of the token?"""
+    number = criteria.seq(id)
+    may = of(access.actor)
+    if number is None or may == FALSE:
+        return False
+    rows = execute(
+        f"SELECT {SELECTED} FROM audit a WHERE a.seq = %s AND a.patient = %s AND ({may.text})",
+        (number, patient, *may.params),
+    )
+    return any(told_of(r, seen(access, set(named(r.entities)))) is not None for r in (Record(*row) for row in rows))
 
 
 def names(record, shown, references):

@@ -8,7 +8,7 @@ from functools import lru_cache
 from importlib import import_module
 from pkgutil import iter_modules
 
-from records.sql import FALSE, SQL, all_of, any_of
+from records.sql import FALSE, SQL, TRUE, all_of, any_of
 
 from ..standing import NOT_NOW
 
@@ -85,6 +85,8 @@ def _made(actor, asked, without):
     if FALSE in (permitted, *ceilings):
         return FALSE
     denied = any_of(d for d in denials if d != NOT_NOW)
+    if denied == TRUE:
+        return NOT_NOW  # whatever permits: nothing of it is worth its text
     return all_of([*ceilings, permitted] + ([~denied] if denied != FALSE else []))
 
 

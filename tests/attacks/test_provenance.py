@@ -16,6 +16,7 @@ from accessctl.sources import provenance
 from accessctl.sources.documents import attached
 from accessctl.sources.scopes import scopes
 from records.database import execute
+from records.definitions.structures import type_number
 from records.sql import TRUE
 from tests.accessctl.people import observation
 from tests.api import Api, indexed
@@ -265,6 +266,27 @@ def test_A03_a_search_of_the_audit_for_what_is_hidden_finds_nothing(world):
         assert len(entries(who, f"entity=Patient/{world.a}&entity=Observation/{plain}")) == 2
         assert secret not in json.dumps(found)
     assert len(entries(world.system, f"date=ge2020&entity=Observation/{secret}")) == 2
+
+
+def test_A03_a_doubt_about_a_hidden_access_is_one_about_none(world):
+    """Numbers can be counted through: the answer does not say which of them are traces of what one is not to see."""
+    world.observation()
+    world.observation(security=SECRET)
+    made = "SELECT seq FROM audit WHERE interaction = 'create' AND type = %s ORDER BY at"
+    (plain,), (secret,) = execute(made, (type_number("Observation"),))
+    for who, open_ones in ((world.patient, (plain,)), (world.proxy, (plain,)), (world.other, ())):
+        refused = set()
+        for event in (plain, secret, 999_999_999, -1, 10**30, "²", "x", "01"):
+            said = {"event": str(event), "text": "Who is that?"}
+            given = [{"name": name, "valueString": value} for name, value in said.items()]
+            body = {"resourceType": "Parameters", "parameter": given}
+            answer = who.post(f"Patient/{world.a}/$report-access", body)
+            if event in open_ones:
+                assert answer.status_code == 200, answer.content
+            else:
+                refused.add((answer.status_code, answer.content.decode().replace(f"'{event}'", "N")))
+        assert len(refused) == 1 and 400 <= refused.pop()[0] < 500
+    assert execute("SELECT count(*) FROM doubt") == [(2,)]
 
 
 def test_A03_which_records_of_the_audit_others_read_is_not_told(world):
