@@ -310,13 +310,13 @@ def finished(response, request, request_id):
     if origin is not None and allowed(origin, request.path):
         response["Access-Control-Allow-Origin"] = origin
         response["Access-Control-Expose-Headers"] = (
-            "Location, Content-Location, ETag, Last-Modified, X-Request-Id, X-Searchable-Until"
+            "Location, Content-Location, ETag, Last-Modified, Retry-After, X-Request-Id, X-Searchable-Until"
         )
         if request.method == "OPTIONS":
             response["Access-Control-Allow-Methods"] = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
             response["Access-Control-Allow-Headers"] = (
                 "Accept, Authorization, Content-Type, If-Match, If-None-Match, If-Modified-Since, If-None-Exist,"
-                " Prefer, Idempotency-Key, X-Request-Id, X-Provenance"
+                " Prefer, Idempotency-Key, X-Request-Id, X-Provenance, X-Security-Context"
             )
             response["Access-Control-Max-Age"] = "600"
     if len(response.content) >= GZIP_FROM and formats.takes_gzip(request.META.get("HTTP_ACCEPT_ENCODING", "")):

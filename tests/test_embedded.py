@@ -13,7 +13,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from fhirserver.embedded import Folder, FolderBusy, FolderError, Postgres
+from fhirserver.embedded import Folder, FolderBusy, FolderError, Postgres, metrics_folder
 from fhirserver.embedded.binaries import account
 from fhirserver.embedded.folder import APP, OWNER, SOCKET, SUPERUSER
 from fhirserver.embedded.postgres import postmaster_pid
@@ -208,3 +208,18 @@ def test_state_is_whole_json_after_every_change(closed):
         assert json.loads((folder.path / "state.json").read_text())["holder"] == "tests"
     assert folder.holder is None
     assert folder.state["one"] == 1
+
+
+def test_counters_are_in_memory_and_in_the_folder_where_the_name_is_taken(tmp_path, monkeypatch):
+    folder = Folder.at(tmp_path / "data")
+    folder.run.mkdir(parents=True)
+    monkeypatch.setattr(metrics_folder, "SHARED_MEMORY", tmp_path / "memory")
+    assert metrics_folder.emptied(folder) == folder.run / "metrics", "there is no such memory"
+    (tmp_path / "memory").mkdir()
+    found = metrics_folder.emptied(folder)
+    assert found.parent == tmp_path / "memory" and found.stat().st_mode & 0o777 == 0o700
+    (found / "old.db").touch()
+    assert not list(metrics_folder.emptied(folder).iterdir())
+    found.rmdir()
+    found.symlink_to(tmp_path)
+    assert metrics_folder.emptied(folder) == folder.run / "metrics", "the name leads elsewhere"

@@ -29,7 +29,6 @@ RECORDED = f"({JSON} ->> 'recorded')::timestamptz"
 LEAST, MOST = -62_135_596_800_000_000, 253_402_300_799_000_000  # microseconds of the years 1 to 9999
 STATUSES = {"0": f"a.status < {FAILED}", "4": f"a.status >= {FAILED} AND a.status < {SERIOUS}",
             "8": f"a.status >= {SERIOUS}"}  # fmt: skip
-NEITHER = frozenset(("12",))  # outcomes that this server does not give
 
 
 def conditions(parameters, base=""):

@@ -8,7 +8,7 @@ DIR/                 0700
   postgres.conf      optional `name = value` lines of the owner's own, added last
   audit/             0700: what the database must not be able to change: checkpoints.log, tail/
   mail/              e-mails to patients and doctors, where no FHIRSERVER_MAIL_URL says how to send them
-  run/               0700: the queue of the indexer, metrics of the processes
+  run/               0700: the queue of the indexer
   log/               0700: postgres.log web.log worker.log
 """
 

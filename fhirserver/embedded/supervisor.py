@@ -26,6 +26,7 @@ import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from . import metrics_folder
 from .child import launch
 from .folder import KEYS, Folder, FolderBusy, FolderError
 from .postgres import Postgres, PostgresError
@@ -114,6 +115,7 @@ class Server:
         self.folder = Folder.at(options.data)
         self.postgres = None if "DATABASE_URL" in os.environ else Postgres(self.folder, say=say)
         self.children = []
+        self.metrics = None
         self.setup = []
         self.revivals, self.revive_at = 0, 0.0
 
@@ -179,9 +181,7 @@ class Server:
         self.folder.note(serving=True)  # commands may come in now; the first is the one that issues our token
         token = self._end(preparing, "Issuing a token").splitlines()[-1]
         self._seed()
-        metrics = self.folder.run / "metrics"
-        shutil.rmtree(metrics, ignore_errors=True)
-        metrics.mkdir(mode=0o700)
+        self.metrics = metrics_folder.emptied(self.folder)
         self.children = [self._web(), self._worker()]
         with step(f"Web ({self.options.workers} processes) and worker"):
             for child in self.children:
@@ -215,7 +215,8 @@ class Server:
         """What every child gets; passwords stay in the folder."""
         given = dict(os.environ, FHIRSERVER_DATA=str(self.folder.path), PYTHONUNBUFFERED="1")
         given["DJANGO_SETTINGS_MODULE"] = "fhirserver.settings"
-        given["PROMETHEUS_MULTIPROC_DIR"] = str(self.folder.run / "metrics")
+        if self.metrics:
+            given["PROMETHEUS_MULTIPROC_DIR"] = str(self.metrics)
         given["FHIRSERVER_WEB_WORKERS"] = str(self.options.workers)
         if self.folder.state.get("demo"):
             given.setdefault("FHIRSERVER_ENVIRONMENT", "demo")
@@ -228,11 +229,10 @@ class Server:
 
     def _begin(self, *arguments):
         """Start a program of ours that comes to an end."""
-        environment = {k: v for k, v in self.environment.items() if k != "PROMETHEUS_MULTIPROC_DIR"}
         log = private_log(self.folder.log / "setup.log")
         process = subprocess.Popen(
             launch(sys.executable, *arguments, folder=CHECKOUT),
-            env=environment,
+            env=self.environment,
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,
@@ -374,6 +374,8 @@ class Server:
             self.postgres.stop(timeout=max(1.0, began + STOP_SECONDS - time.monotonic()))
         if checkpoint:
             checkpoint.close()
+        if self.metrics:
+            shutil.rmtree(self.metrics, ignore_errors=True)
         if running:
             say(f"Stopped after {time.monotonic() - began:.1f} s.")
 

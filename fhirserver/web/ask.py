@@ -26,8 +26,6 @@ from ..requests import base
 from . import addresses, home  # noqa: F401  (the paths of pages need them)
 from .visitor import Visitor
 
-MOST_PAGES = 20  # of a search that a page follows to its end
-
 
 class Asking:
     """What one page request asks."""
