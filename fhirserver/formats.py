@@ -146,6 +146,11 @@ def tree(data, content_type, path, method="POST", context=None):
         if method == "PATCH":
             raise errors.InvalidStructure("The body is empty; a patch is expected.")
         return None, None
+    if reader == "json" and method == "PATCH" and data.lstrip()[:1] == b"[":
+        raise errors.UnsupportedMediaType(
+            f"The body is an array, as a JSON Patch is: send it as application/json-patch+json; {JSON} is for a FHIRPath"
+            " Patch, a Parameters resource."
+        )
     if reader == "json-patch":
         return fhir_json.parse(data, list), "json"
     return (fhir_xml if reader == "xml" else fhir_json).parse(data), PATCHES[reader]
