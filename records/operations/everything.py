@@ -12,7 +12,7 @@ from msgspec import Raw
 
 from .. import errors
 from ..access import over_types
-from ..database import execute
+from ..database import FIXED, execute
 from ..definitions.structures import is_resource_type, type_name, type_number
 from ..formats.json import dump
 from ..indexing.index import prepared
@@ -151,7 +151,7 @@ class Wanted:
             f"(SELECT {COLUMNS} FROM resource r WHERE {part.text} ORDER BY {ORDER} LIMIT %s)" for part in parts
         )
         params = tuple(v for part in parts for v in (*part.params, limit))
-        return execute(f"SELECT * FROM ({selects}) m ORDER BY {ORDER} LIMIT %s", (*params, limit), prepare=False)
+        return execute(f"SELECT * FROM ({selects}) m ORDER BY {ORDER} LIMIT %s", (*params, limit), FIXED)
 
     def beside(self, after, limit):
         """Rows of nobody's compartment that visible rows of this one refer to, in the same order."""
@@ -179,7 +179,7 @@ class Wanted:
             f" SELECT {COLUMNS} FROM referred t JOIN resource r ON r.identity = t.target"
             f" WHERE {wanted.text} ORDER BY {ORDER} LIMIT %s",
             (*params, *wanted.params, limit),
-            prepare=False,
+            FIXED,
         )
 
 
