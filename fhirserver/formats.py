@@ -148,8 +148,8 @@ def tree(data, content_type, path, method="POST", context=None):
         return None, None
     if reader == "json" and method == "PATCH" and data.lstrip()[:1] == b"[":
         raise errors.UnsupportedMediaType(
-            f"The body is an array, as a JSON Patch is: send it as application/json-patch+json; {JSON} is for a FHIRPath"
-            " Patch, a Parameters resource."
+            f"The body is an array, as a JSON Patch is: send it as application/json-patch+json; {JSON} is for"
+            " a FHIRPath Patch, a Parameters resource."
         )
     if reader == "json-patch":
         return fhir_json.parse(data, list), "json"
