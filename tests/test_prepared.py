@@ -48,3 +48,12 @@ def test_what_failed_is_prepared_again(kept):
         kept.run([asked(1), ("SELECT 1 / %s::int", (0,), True)])
     assert [kept.rows(r) for r in kept.run([asked(1), ("SELECT 1 / %s::int", (1,), True)])][1] == [(1,)]
     assert kept.text == sum(len(text) for text, _ in kept.names)
+
+
+def test_what_gave_way_and_came_back_in_a_round_trip_that_failed_is_prepared_again(kept, monkeypatch):
+    """Under its old name it is gone; under its new one it was never there, as it came after the failure."""
+    monkeypatch.setattr(session, "MOST_TEXT", 1000)
+    kept.run([asked(1)])
+    with pytest.raises(psycopg.errors.DivisionByZero):
+        kept.run([("SELECT 1 / %s::int", (0,), False), asked(99, 990), asked(1)])
+    assert [kept.rows(r)[0][0] for r in kept.run([asked(1), asked(99, 990)])] == [1, 99]

@@ -249,9 +249,14 @@ def translated(error):
             return errors.Busy("The request took longer than the server allows.", retry_after=5)
         case psycopg.errors.LockNotAvailable():
             return errors.Busy("Another request works on the same resource for too long.", retry_after=2)
-        case psycopg.errors.InsufficientResources() | psycopg.errors.TooManyConnections():
+        case (
+            psycopg.errors.InsufficientResources() | psycopg.errors.TooManyConnections() | psycopg.errors.DiskFull()
+            | psycopg.errors.OutOfMemory() | psycopg.errors.ConfigurationLimitExceeded()
+        ):  # fmt: skip
             return errors.Busy("The database has no room for this now.", retry_after=30)
         case psycopg.OperationalError() | psycopg.InterfaceError() | psycopg.errors.IdleInTransactionSessionTimeout():
+            said = error.diag.message_primary or str(error)  # without the row that the server's DETAIL may name
+            log.warning("the database failed: %s %s: %s", type(error).__name__, error.sqlstate, said)
             return errors.Busy("The database cannot be reached now.", retry_after=2)
         case psycopg.errors.ReadOnlySqlTransaction():  # a standby, while another takes over
             return errors.Busy("The database cannot be reached now.", retry_after=2)

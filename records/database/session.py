@@ -61,7 +61,7 @@ class Session:
 
     def run(self, statements):
         """The result of each statement (text, params, prepare), all in one round trip."""
-        calls, ends, known = [], [], set(self.names)
+        calls, ends, known = [], [], dict(self.names)
         if self.begin is not None:
             begin, self.begin = self.begin, None
             calls.append(lambda: self.pg.send_query_params(begin, ()))
@@ -76,7 +76,8 @@ class Session:
         try:
             results = self._trip(calls)
         except BaseException:
-            self.names = {k: name for k, name in self.names.items() if k in known}  # the others may not be there
+            # what was made or made anew in this round trip may not be there
+            self.names = {k: name for k, name in self.names.items() if known.get(k) == name}
             self.text = sum(len(text) for text, _ in self.names)
             raise
         return [results[n] for n in ends]
