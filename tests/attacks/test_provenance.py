@@ -15,7 +15,7 @@ from accessctl.scopes import parse
 from accessctl.sources import provenance
 from accessctl.sources.documents import attached
 from accessctl.sources.scopes import scopes
-from records.database import execute
+from records.database import atomic, execute
 from records.definitions.structures import type_number
 from records.sql import TRUE
 from tests.accessctl.people import observation
@@ -244,6 +244,26 @@ def test_A03_the_second_wall_alone(world, alone):
         world.system.put(f"Provenance/{plain}", of(world.a, f"Provenance/{plain}") | {"id": plain}).status_code == 200
     )
     assert shown(world.doctor, world, plain)
+
+
+@pytest.mark.parametrize("off", [("nestloop",), ("nestloop", "indexscan", "indexonlyscan", "bitmapscan"),
+                                 ("hashjoin", "mergejoin"), ("seqscan",)], ids="-".join)  # fmt: skip
+def test_no_plan_makes_it_an_endless_question(world, off):
+    """What a policy asks of other rows it asks of these alone, whatever order PostgreSQL takes."""
+    world.consents()
+    masked = world.observation(security=MASK)
+    about, plain = world.made(of(world.a, f"Observation/{masked}")), world.made(of(world.a))
+    for n in range(3):
+        world.made(of(world.a, f"Provenance/{plain}"))
+    with atomic():
+        for each in off:
+            execute(f"SET LOCAL enable_{each} = off")
+        assert not is_read(world.doctor, world, about)
+        assert is_read(world.doctor, world, plain)
+        answer = world.doctor.get("Provenance?_sort=-recorded")
+        assert answer.status_code == 200, answer.content
+        found = [e["resource"]["id"] for e in answer.tree["entry"]]
+        assert plain in found and about not in found
 
 
 # -- records of the audit ---------------------------------------------------------------------------------------------
