@@ -39,15 +39,19 @@ def people_wrote(batch, access, **_):
 
 @as_system()
 def previous(written):
-    """pk -> (tree, labels, author) of the version before; none for what was deleted."""
+    """pk -> (tree, labels, author) of the version before; of what was deleted, of the last that there was.
+
+    Else who writes under its id again would write in the name of its author, without its labels, where it likes.
+    """
     if not written:
         return {}
     rows = execute(
-        "SELECT v.resource, v.body, v.labels, v.author FROM version v JOIN unnest(%s::bigint[], %s::int[]) AS w(r, n)"
-        " ON v.resource = w.r AND v.version = w.n",
-        ([d.pk for d in written], [d.version - 1 for d in written]),
+        "SELECT v.resource, v.body, v.labels, v.author FROM unnest(%s::bigint[], %s::int[]) AS w(r, n)"
+        " CROSS JOIN LATERAL (SELECT * FROM version o WHERE o.resource = w.r AND o.version < w.n"
+        " AND o.body IS NOT NULL ORDER BY o.version DESC LIMIT 1) v",
+        ([d.pk for d in written], [d.version for d in written]),
     )
-    return {pk: (parse(bytes(body)), bits, author) for pk, body, bits, author in rows if body is not None}
+    return {pk: (parse(bytes(body)), bits, author) for pk, body, bits, author in rows}
 
 
 def stays_in_its_record(d, before):

@@ -299,6 +299,27 @@ def test_A46_labels_and_meta(world):
     assert world.patient.put(f"Observation/{id}", changed).status_code == 403
 
 
+def test_A44_A46_what_was_deleted_comes_back_as_it_was(world):
+    """Writing again under the id of what is deleted is a change of what it was last."""
+    from tests.accessctl.test_emergency import MASK
+
+    world.consents()
+    world.consents(by=world.other, patient=world.b)
+    id = world.observation(by=world.doctor)
+    masked = observation(world.a, [MASK]) | {"id": id}
+    assert world.patient.put(f"Observation/{id}", masked).status_code == 200
+    assert world.doctor.delete(f"Observation/{id}").status_code == 204
+    for who, resource in (
+        (world.doctor, observation(world.a)),  # without the mask: every version would be open again
+        (world.doctor, observation(world.b, [MASK])),  # into another record
+        (world.patient, observation(world.a, [MASK], status="cancelled")),  # in the name of the doctor
+    ):
+        assert who.put(f"Observation/{id}", resource | {"id": id}).status_code == 403
+        assert world.stranger.get(f"Observation/{id}/_history/1").status_code == 404
+    assert world.doctor.put(f"Observation/{id}", masked).status_code == 201
+    assert world.stranger.get(f"Observation/{id}").status_code == 404
+
+
 def test_A47_nobody_grants_rights_to_oneself(world):
     row = world.observation()
     member = {"entity": {"reference": f"Patient/{world.a}"}}
