@@ -2,6 +2,8 @@
 
 Patient/[id]/$block, $unblock, $oppose-emergency, ... run as any interaction and leave their record; the rows they
 write are dated, and count from the next request on. (CSP L1111-17, L1111-19, R1111-36, R1111-46)
+
+Through an application they take what a Consent would: an application that reads results names nobody a proxy.
 """
 
 from records import errors
@@ -13,6 +15,8 @@ from records.resources.references import local
 
 from .audit.served import is_told
 from .pieces import dated, own
+from .policy import policy
+from .sources.scopes import covering
 
 DOSSIER = {  # what an operation sets on the record as such
     "oppose-emergency": ("opposes_emergency", "TRUE"),
@@ -49,6 +53,8 @@ def mine(interaction, access, name):
     key = identity("Patient", interaction.id)
     if person is None or person.kind != "patient":
         raise errors.NotFound(f"Patient/{interaction.id}")
+    if not covers(access.actor, key):
+        raise errors.Forbidden(f"${name} needs a scope of this record that covers the update of Consent.")
     held = own(person)
     only = (
         " AND (%s = %s OR EXISTS (SELECT FROM proxy px WHERE px.person_id = %s AND px.patient = %s"
@@ -61,6 +67,14 @@ def mine(interaction, access, name):
     if not rows[0][0]:
         raise errors.NotFound(f"Patient/{interaction.id}")
     return key
+
+
+def covers(actor, key):
+    """May the token decide about the record at all: by a scope for Consents, of whatever record or of this one?"""
+    if actor.purpose in policy().forbiddenPurposes:
+        return False
+    found = [s for s in covering(actor, "update", "Consent") if not s.params]
+    return any(s.level != "patient" or actor.patient == key for s in found)
 
 
 def given(interaction, name):

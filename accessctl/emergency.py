@@ -20,6 +20,7 @@ from records.resources.store import instant
 
 from .pieces import dated
 from .policy import policy
+from .sources.scopes import covering
 
 MODES = {"bris-de-glace": "opposes_emergency", "regulation": "opposes_regulation"}
 PURPOSES = ("BTG", "ETREAT")
@@ -33,6 +34,8 @@ SHORTEST = 10  # characters of a reason
 def break_glass(interaction, access):
     """Open the record; parameters: identifier (system|value) or the INS traits, purpose, reason, mode."""
     person = professional(access)
+    if not covers(access.actor):
+        raise errors.Forbidden("$break-glass needs a user scope that covers the read of Patient.")
     asked = given(interaction.body)
     mode, purpose, reason = asked.get("mode", "bris-de-glace"), asked.get("purpose"), asked.get("reason", "").strip()
     if mode not in MODES:
@@ -90,6 +93,13 @@ def professional(access):
     if person is None or person.kind != "professional":
         raise errors.Forbidden("Breaking the glass is for professionals.")
     return person
+
+
+def covers(actor):
+    """May the token open a record that it is not about? What is opened is open to all that this person uses."""
+    if actor.purpose in policy().forbiddenPurposes:
+        return False
+    return any(s.level != "patient" and not s.params for s in covering(actor, "read", "Patient"))
 
 
 def qualified(person, mode):

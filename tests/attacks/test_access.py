@@ -2,7 +2,8 @@
 
 from accessctl.groups import PATIENTS
 from accessctl.labels import VISIBILITY
-from tests.accessctl.people import consent, observation
+from tests.accessctl.people import api, consent, observation, person
+from tests.accessctl.test_emergency import MASK, glass
 from tests.api import indexed
 
 ABSENT = "00000000-0000-4000-8000-000000000000"
@@ -278,8 +279,6 @@ def test_A44_nobody_moves_a_resource_to_another_record(world):
 
 def test_A46_labels_and_meta(world):
     """Who may not change a label cannot, by PUT, PATCH or $meta-delete; what the server owns is its own."""
-    from tests.accessctl.test_emergency import MASK
-
     world.consents()
     id = world.observation(by=world.doctor)
     mask = [{"name": "meta", "valueMeta": {"security": [{"system": MASK[0], "code": MASK[1]}]}}]
@@ -301,8 +300,6 @@ def test_A46_labels_and_meta(world):
 
 def test_A44_A46_what_was_deleted_comes_back_as_it_was(world):
     """Writing again under the id of what is deleted is a change of what it was last."""
-    from tests.accessctl.test_emergency import MASK
-
     world.consents()
     world.consents(by=world.other, patient=world.b)
     id = world.observation(by=world.doctor)
@@ -343,6 +340,31 @@ def test_A47_nobody_grants_rights_to_oneself(world):
     assert world.other.post("Consent", consent(world.a, to="Practitioner/dr-stranger")).status_code == 403
     for who in (world.doctor, world.other, world.stranger):
         assert who.get(f"Observation/{row}").status_code == 404
+
+
+def test_A47_an_application_takes_no_decision_that_its_scopes_do_not_cover(world):
+    """A token that reads results names no proxy, blocks nobody, closes nothing, and breaks no glass."""
+    person("mallory", "patient")
+    row = world.observation()
+
+    def decides(who, name, of=world.a, **given):
+        body = [{"name": k, "valueString": v} for k, v in given.items()]
+        return who.post(f"Patient/{of}/${name}", {"resourceType": "Parameters", "parameter": body}).status_code
+
+    for scope, bound in (("patient/*.rs", world.a), ("user/Observation.cruds", None), ("openid", None),
+                         ("patient/*.cruds", world.b), ("user/Consent.cruds?status=active", None)):  # fmt: skip
+        app = api("alice", scope, patient=bound)
+        assert decides(app, "name-proxy", login="mallory") == 403, scope
+        assert decides(app, "block", practitioner="Practitioner/dr-doctor") == 403
+        assert decides(app, "close-record") == decides(app, "close-record", of=ABSENT) == 403
+    assert decides(api("alice", purpose="HMARKT"), "name-proxy", login="mallory") == 403
+    assert api("mallory").get(f"Observation/{row}").status_code == 404
+    assert decides(api("alice", "patient/Consent.u", patient=world.a), "name-proxy", login="mallory") == 200
+    assert api("mallory").get(f"Observation/{row}").status_code == 200
+    for token in ({"scope": "user/Observation.rs"}, {"scope": "patient/*.cruds", "patient": world.b},
+                  {"purpose": "HMARKT"}):  # fmt: skip
+        opened = glass(api("doctor", **token), purpose="ETREAT", reason="Unconscious, immediate danger")
+        assert opened.status_code == 403
 
 
 def test_A48_write_then_peek(world):
