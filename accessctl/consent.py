@@ -15,6 +15,7 @@ from django.conf import settings
 from django.dispatch import receiver
 
 from records.database import execute, insert
+from records.definitions.valuesets import codes
 from records.errors import Invalid, Issue
 from records.fhirpath.times import interval
 from records.keys import identity
@@ -22,13 +23,15 @@ from records.resources.intake import BUSINESS
 from records.resources.references import local
 from records.resources.rules import before_write
 from records.resources.validation import check
+from records.search.terminology import specified_below
 from records.signals import resources_written
 
-from .labels import CONFIDENTIALITY, COVERED, DENIED, SENSITIVE, SENSITIVITY
+from .labels import CONFIDENTIALITY, COVERED, DENIED, SENSITIVE, SENSITIVITY, kinds
 
 SCOPE = "http://terminology.hl7.org/CodeSystem/consentscope"
 ROLE = "http://terminology.hl7.org/CodeSystem/v3-ParticipationType"
 REASON = "http://terminology.hl7.org/CodeSystem/v3-ActReason"
+PURPOSES, ANY_PURPOSE = "http://terminology.hl7.org/ValueSet/v3-PurposeOfUse", "PurposeOfUse"
 GRANTEES = ("Practitioner", "PractitionerRole", "Organization", "CareTeam", "Group")
 KNOWN = frozenset(
     [
@@ -56,6 +59,7 @@ KNOWN = frozenset(
 IN_PROVISION = frozenset(
     ["id", "type", "period", "actor", "securityLabel", "purpose", "dataPeriod", "data", "provision"]
 )
+MOST = 1000  # rules of one Consent: each is asked of each row
 EVERYBODY, EVERYTHING, ALL_DATA = 0, (None, None), (None, None, None)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 COLUMNS = ("consent", "patient", "depth", "permit", "grantee", "among", "purposes", "since", "until", "data_since",
@@ -132,7 +136,13 @@ def understood(resource, faults):
     for n, performer in enumerate(resource.get("performer") or ()):
         if not (named := local(performer.get("reference") or "")) or named[0] not in ("Patient", "RelatedPerson"):
             fault(f"Consent.performer[{n}]", "The performer is a Patient or a RelatedPerson. (IHE PCF)")
-    return provision(resource.get("provision") or {}, "Consent.provision", 0, fault)
+    root = provision(resource.get("provision") or {}, "Consent.provision", 0, fault)
+    if size(root) > MOST:
+        fault(
+            "Consent.provision",
+            f"Who and what are named in its provisions make more than {MOST} rules; write several Consents.",
+        )
+    return root
 
 
 def unknown(tree, known, place, fault):
@@ -187,14 +197,23 @@ def grantees(actors, place, fault):
             fault(f"{where}.reference", f"A grantee is named as Type/[id]; the type is one of {', '.join(GRANTEES)}.")
         else:
             found.append(identity(*named))
-    return tuple(found) or None
+    return tuple(dict.fromkeys(found)) or None
 
 
 def purposes(codings, place, fault):
+    """The codes; one that nobody can state would be a rule that never holds."""
     for n, coding in enumerate(codings or ()):
-        if coding.get("system") != REASON or not coding.get("code"):
-            fault(f"{place}.purpose[{n}]", f"A purpose is a code of {REASON}.")
-    return tuple(c.get("code") for c in codings or () if c.get("code")) or None
+        where, code = f"{place}.purpose[{n}]", coding.get("code")
+        if coding.get("system") != REASON or code not in codes(PURPOSES):
+            fault(where, f"A purpose is a code of {REASON}, of those of {PURPOSES}.")
+        elif code == ANY_PURPOSE:
+            fault(where, "This code stands for every purpose: a provision without purpose says so.")
+    return tuple(dict.fromkeys(c.get("code") for c in codings or () if c.get("code"))) or None
+
+
+def all_of(purposes):
+    """These purposes and those that they subsume; None stays None."""
+    return purposes and tuple(sorted({each for p in purposes for each in specified_below(REASON, p)}))
 
 
 def period(given, place, fault):
@@ -228,7 +247,7 @@ def labels(codings, permit, place, fault):
             else:
                 everything = True
         elif system == SENSITIVITY and code in SENSITIVE:
-            cover, labelled = cover | SENSITIVE[code], labelled | SENSITIVE[code]
+            cover, labelled = cover | SENSITIVE[code], labelled | (SENSITIVE[code] if permit else kinds(code))
         else:
             fault(f"{place}.securityLabel[{n}]", f"The label {code!r} of {system} is not one that is enforced here.")
     return (cover if permit else 0), (0 if everything else labelled)
@@ -258,7 +277,7 @@ def data(given, place, fault):
             fault(f"{where}.reference", "The author of data is named as Practitioner/[id].")
         else:
             found.append((None, identity(*named), None))
-    return tuple(found) or None
+    return tuple(dict.fromkeys(found)) or None
 
 
 def literal(reference):
@@ -283,11 +302,21 @@ CLOSES = "Not all of this Consent can be enforced here: while it is active it de
 
 def rules(root) -> Iterable[tuple]:
     """Rows without (consent, patient): the provision, then its exceptions, each with what it does not say inherited."""
-    yield from each_rule(root, 0, (EVERYBODY,))
+    for each in provisions(root):
+        yield from each_rule(*each)
+
+
+def provisions(root):
+    """(provision, depth, whom else it must name) of the provision and its exceptions."""
+    yield root, 0, (EVERYBODY,)
     for inner in root.nested:
-        among = root.grantees or (EVERYBODY,)
         if (exception := inherited(inner, root)) is not None:
-            yield from each_rule(exception, 1, among if inner.permit else (EVERYBODY,))
+            yield exception, 1, root.grantees if inner.permit and root.grantees else (EVERYBODY,)
+
+
+def size(root):
+    """How many rules there would be."""
+    return sum(len(p.grantees or (0,)) * len(among) * len(p.data or (0,)) for p, _, among in provisions(root))
 
 
 def inherited(inner, root):
@@ -298,14 +327,14 @@ def inherited(inner, root):
     found = replace(
         inner,
         grantees=inner.grantees or root.grantees,
-        purposes=inner.purposes or root.purposes,
+        purposes=inner.purposes or (root.purposes if root.permit else all_of(root.purposes)),
         labels=inner.labels or around(inner, root),
         data=inner.data or root.data,
         period=both(inner.period, root.period),
         dates=both(inner.dates, root.dates) if inner.permit or inner.dates == EVERYTHING else inner.dates,
     )
     if inner.permit and inner.purposes and root.purposes:
-        found = replace(found, purposes=tuple(p for p in inner.purposes if p in root.purposes))
+        found = replace(found, purposes=tuple(p for p in inner.purposes if p in all_of(root.purposes)))
         return found if found.purposes else None
     return found
 
@@ -325,10 +354,12 @@ def both(one, other):
 
 
 def each_rule(p, depth, among):
+    """Its rows: a permit is for the purposes that it names, a deny for all that these subsume."""
     cover, labelled = p.labels or (0, 0)
+    purposes = p.purposes if p.permit else all_of(p.purposes)
     for grantee, around, of in product(p.grantees or (EVERYBODY,), among, p.data or (ALL_DATA,)):
         yield (
-            depth, p.permit, grantee, around, list(p.purposes) if p.purposes else None, moment(p.period[0]),
+            depth, p.permit, grantee, around, list(purposes) if purposes else None, moment(p.period[0]),
             moment(p.period[1], after=1), *p.dates, cover, labelled, *of,
         )  # fmt: skip
 

@@ -4,6 +4,7 @@ The order of this file is the order of the bits in stored rows: add at the end, 
 """
 
 from records.resources.labels import BITS, known, labels, rises
+from records.search.terminology import specified_below
 
 VISIBILITY = "https://mos.esante.gouv.fr/NOS/TRE_A07-StatutVisibiliteDocument/FHIR/TRE-A07-StatutVisibiliteDocument"
 VISIBILITY_OIDS = ("urn:oid:1.2.250.1.213.1.1.4.13", "1.2.250.1.213.1.1.4.13")
@@ -38,6 +39,11 @@ COVERED = {"U": 0, "L": 0, "M": 0, "N": 0, "R": RESTRICTED, "V": RESTRICTED | VE
 DENIED = {"R": RESTRICTED | VERY_RESTRICTED, "V": VERY_RESTRICTED}  # by a deny; U L M N: everything
 
 rises(CLOSED)
+
+
+def kinds(code):
+    """The bits of a sensitivity and of all that it subsumes: SUD is alcohol and opioids too. (v3-ActCode)"""
+    return sum(SENSITIVE[each] for each in specified_below(SENSITIVITY, code) if each in SENSITIVE)
 
 
 @labels

@@ -2,9 +2,10 @@
 
 import pytest
 
+from accessctl.labels import SENSITIVITY
 from accessctl.rights import ConsentRule
 
-from .people import actor, consent, provision
+from .people import REASON, actor, api, consent, provision
 
 REFUSED = [
     ("Consent.provision.action", {"action": [{"text": "x"}]}),
@@ -14,6 +15,8 @@ REFUSED = [
     ("Consent.provision.modifierExtension", {"modifierExtension": [{"url": "http://x", "valueString": "x"}]}),
     ("Consent.provision.securityLabel[0]", {"securityLabel": [{"system": "http://x", "code": "R"}]}),
     ("Consent.provision.purpose[0]", {"purpose": [{"system": "http://x", "code": "TREAT"}]}),
+    ("Consent.provision.purpose[1]", {"purposes": ("TREAT", "NOSUCH")}),
+    ("Consent.provision.purpose[0]", {"purposes": ("PurposeOfUse",)}),
     ("Consent.provision.actor[0].reference", {"actor": [actor("Device/1")]}),
     ("Consent.provision.actor[0].reference", {"actor": [actor("https://elsewhere.org/Practitioner/1")]}),
     ("Consent.provision.actor[0].role", {"actor": [{"role": {"text": "x"}, "reference": {"reference": "Group/1"}}]}),
@@ -130,6 +133,49 @@ def test_grant_change_and_revocation_with_a_live_token(world):
     assert world.patient.delete(f"Consent/{id}").status_code == 204
     assert world.stranger.get(f"Observation/{row}").status_code == 404
     assert not ConsentRule.objects.exists()
+
+
+def test_a_deny_is_heard_for_what_it_subsumes(world):
+    """A deny of operations is one of care management, one of substance use one of alcohol; a permit is as it says."""
+    row = world.observation()
+    manager = api("doctor", purpose="CAREMGT")
+    world.consents()
+    assert manager.get(f"Observation/{row}").status_code == 200
+    id = world.consents(type="deny", purposes=("HOPERAT",), nested=[provision("permit", to="Practitioner/nurse")])
+    assert manager.get(f"Observation/{row}").status_code == 404
+    assert world.doctor.get(f"Observation/{row}").status_code == 200
+    assert api("nurse", purpose="CAREMGT").get(f"Observation/{row}").status_code == 200
+    assert world.patient.delete(f"Consent/{id}").status_code == 204
+    assert manager.get(f"Observation/{row}").status_code == 200
+    alcohol = world.observation(security=[(SENSITIVITY, "ETHUD")])
+    substance = [{"system": SENSITIVITY, "code": "SUD"}]
+    world.consents(securityLabel=substance)
+    assert world.doctor.get(f"Observation/{alcohol}").status_code == 404
+    world.consents(securityLabel=[{"system": SENSITIVITY, "code": "ETHUD"}])
+    assert world.doctor.get(f"Observation/{alcohol}").status_code == 200
+    world.consents(type="deny", securityLabel=substance)
+    assert world.doctor.get(f"Observation/{alcohol}").status_code == 404
+    assert world.doctor.get(f"Observation/{row}").status_code == 200
+
+
+def test_what_is_stored_changes_no_meaning(world):
+    """A CodeSystem that somebody stores says nothing about the purposes of Consents."""
+    row = world.observation()
+    world.made({"resourceType": "CodeSystem", "url": REASON, "status": "active", "content": "complete",
+                "concept": [{"code": "HOPERAT"}, {"code": "CAREMGT"}]})  # fmt: skip
+    world.consents()
+    world.consents(type="deny", purposes=("HOPERAT",))
+    assert api("doctor", purpose="CAREMGT").get(f"Observation/{row}").status_code == 404
+
+
+def test_A84_a_consent_that_multiplies(world):
+    """Grantees times grantees times data, some kilobytes of text, would be a billion rules."""
+    whom = [[f"{type}/{n}" for n in range(1000)] for type in ("Practitioner", "Organization")]
+    data = [{"meaning": "instance", "reference": {"reference": f"Observation/{n}"}} for n in range(1000)]
+    many = consent(world.a, to=whom[0], nested=[provision("permit", to=whom[1], data=data)])
+    answer = world.patient.post("Consent", many)
+    assert answer.status_code == 422 and refused_at(answer) == {"Consent.provision"}
+    assert world.patient.post("Consent", consent(world.a, to=whom[0])).status_code == 201
 
 
 def test_one_resource_and_one_author(world):

@@ -52,6 +52,11 @@ def below(system, code):
     return _closure(_children(system), code)
 
 
+def specified_below(system, code):
+    """The same by the specification alone, whatever CodeSystem somebody has stored here."""
+    return _closure(_hierarchies().get(system, {}), code)
+
+
 def above(system, code):
     """The code and all that subsume it."""
     parents = {}
