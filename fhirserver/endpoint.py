@@ -184,7 +184,7 @@ def recorded_refusal(interaction, caller, request_id, error):
     """What was refused or failed is recorded too, in a transaction of its own, before it is told."""
     if caller is not None:
         caller.confirm()
-        refusal = Outcome(error.status)
+        refusal = Outcome(error.status, touched=list(error.touched))
         record(caller.actor, interaction, refusal, request_id)
         error.recorded = refusal.recorded
 

@@ -34,12 +34,18 @@ class FHIRError(Exception):
     sentence = "{0}"
 
     recorded = ()  # promises of audit records that must be kept before it is told
+    touched = ()  # what it tells of, for the audit (interactions.interaction.Touched)
 
     def __init__(self, *args, expression=None, issues=None, headers=None):
         super().__init__(*args)
         self.expression = expression
         self.headers = headers or {}
         self._issues = tuple(issues) if issues else None
+
+    def about(self, *touched):
+        """The error, which tells of these: that something was deleted, has another version, is there twice."""
+        self.touched = touched
+        return self
 
     @property
     def issues(self):

@@ -54,9 +54,10 @@ def records_of(actor, interaction, outcome, request_id):
             groups.setdefault(patient, []).append(f"{touched.type}/{touched.id}")
     if not groups:
         groups = {None: [f"{interaction.type}/{interaction.id}"] if interaction.type and interaction.id else []}
-    query = None
-    if interaction.parameters:
-        query = storable("&".join(f"{n}={v}" for n, v in interaction.parameters)[:READABLE_QUERY])
+    asked = [f"{n}={v}" for n, v in interaction.parameters]
+    if interaction.conditions.if_none_exist:
+        asked.append(interaction.conditions.if_none_exist.rpartition("?")[2])
+    query = storable("&".join(asked)[:READABLE_QUERY]) if asked else None
     type = type_number(interaction.type) if interaction.type else None
     code = interaction.code if interaction.operation is None else f"${interaction.operation}"[:20]
     at = time.time_ns() // 1000

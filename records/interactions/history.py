@@ -20,6 +20,7 @@ from .conditions import etag
 from .interaction import Outcome, Touched, interaction
 from .parse import SERVED
 from .read import part
+from .search import FEW
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 STATUS = {"POST": "201 Created", "PUT": "200 OK", "PATCH": "200 OK", "DELETE": "204 No Content"}
@@ -38,7 +39,10 @@ def of_instance(interaction, access):
     )[0][0]
     if not total:
         raise errors.NotFound(f"{type}/{id}")
-    return page(interaction, access, seen, total if not narrowed(interaction) else None)
+    outcome = page(interaction, access, seen, total if not narrowed(interaction) else None)
+    if not outcome.touched:  # that it is there tells of it too
+        outcome.touched = told(whole)
+    return outcome
 
 
 @interaction("history-type", "GET", "{type}/_history", snapshot=True)
@@ -109,11 +113,18 @@ def counted(interaction, where):
     links = [{"relation": "self", "url": paging.url(interaction, paging.asked(interaction))}]
     total = execute(f"SELECT count(*) {source}", where.params, prepare=False)[0][0]
     bundle = {"resourceType": "Bundle", "type": "history", "total": total, "link": links}
-    touched = []
-    if interaction.id:
-        rows = execute(f"SELECT DISTINCT {ALONE_THEN} {source}", where.params, prepare=False)
-        touched = [Touched(interaction.type, interaction.id, None, patient) for (patient,) in rows]
-    return Outcome(200, dump(bundle), "Bundle", touched=touched)
+    return Outcome(200, dump(bundle), "Bundle", touched=told(where) if interaction.id or total <= FEW else [])
+
+
+def told(where):
+    """Of what, and of whom, these versions tell when none of them is shown."""
+    rows = execute(
+        f"SELECT DISTINCT v.type, r.id, {ALONE_THEN} FROM version v JOIN resource r ON r.pk = v.resource"
+        f" WHERE {where.text}",
+        where.params,
+        prepare=False,
+    )
+    return [Touched(type_name(type), id, None, patient) for type, id, patient in rows]
 
 
 def entry(base, type, id, version, method, updated, body, summary=None, elements=()):

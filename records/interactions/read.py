@@ -28,7 +28,7 @@ def read(interaction, access):
         raise errors.NotFound(f"{type}/{id}")
     version, updated, deleted, body, patient = rows[0]
     if deleted:
-        raise errors.Gone(f"{type}/{id}")
+        raise errors.Gone(f"{type}/{id}").about(Touched(type, id, version, patient))
     outcome = Outcome(200, body, type, id, version, updated, touched=[Touched(type, id, version, patient)])
     if not_modified(interaction.conditions, version, updated):
         outcome.status, outcome.body = 304, None
@@ -50,7 +50,7 @@ def vread(interaction, access):
         raise errors.NotFound(f"{type}/{id}/_history/{interaction.version}")
     version, updated, body, patient = rows[0]
     if body is None:
-        raise errors.Gone(f"{type}/{id}/_history/{interaction.version}")
+        raise errors.Gone(f"{type}/{id}/_history/{interaction.version}").about(Touched(type, id, version, patient))
     return cut(
         Outcome(200, body, type, id, version, updated, touched=[Touched(type, id, version, patient)]), interaction
     )

@@ -8,11 +8,13 @@ criteria selected is taken in hand, and if it has another version by then, the i
 from django.conf import settings
 
 from .. import errors, search
-from ..database import Overtaken, lock
+from ..database import Overtaken, execute, lock
 from ..indexing.index import catch_up
-from ..keys import key
+from ..keys import identity, key
+from ..resources.compartments import ALONE
 from ..resources.located import located
 from ..search import stored
+from .interaction import Touched
 from .parse import pairs, require_id
 
 IMMEDIATE = {"_id", "identifier", "url"}  # indexed by the write itself; everything else waits for the indexer
@@ -56,7 +58,8 @@ def select(targets, access):
         try:
             matches = found(interaction.type, criteria, finder)
             if len(matches) > 1:
-                raise errors.MultipleMatches(f"{interaction.type}?{text_of(criteria)}")
+                error = errors.MultipleMatches(f"{interaction.type}?{text_of(criteria)}")
+                raise error.about(*touched(interaction.type, matches))
         except errors.FHIRError as error:
             raise located(error, target.expression) from error
         if matches:
@@ -70,6 +73,15 @@ def select(targets, access):
         elif interaction.code == "update" and target.resource is not None:
             target.id = id_given(target)
     return targets
+
+
+def touched(type, matches):
+    """Of whom it tells that criteria select these."""
+    ids = [row.id for row in matches]
+    rows = execute(
+        f"SELECT r.id, {ALONE} FROM resource r WHERE r.identity = ANY(%s)", ([identity(type, id) for id in ids],)
+    )
+    return [Touched(type, id, None, patient) for id, patient in rows]
 
 
 def id_given(target):

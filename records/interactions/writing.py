@@ -132,10 +132,12 @@ def plan(target, access):
 
 
 def one(function, target, access):
-    """Call for one target; an error says which entry it is about."""
+    """Call for one target; an error says which entry it is about, and tells of the row that it was judged by."""
     try:
         return function(target, access)
     except errors.FHIRError as error:
+        if (row := target.row) is not None:
+            error.about(Touched(target.interaction.type, row.id, row.version, None if row.shared else row.patient))
         raise located(error, target.expression) from error
 
 

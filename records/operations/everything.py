@@ -86,7 +86,9 @@ def record_of(interaction, access, id):
         rows += [(type_name(type), *rest) for _, type, *rest, _ in found[:room]]
         if len(found) > room:
             keys = [at, [found[room - 1][1], found[room - 1][6], found[room - 1][0]] if room else begin]
-    return answer(interaction, access, rows, keys, issues)
+    outcome = answer(interaction, access, rows, keys, issues)
+    outcome.touched = outcome.touched or patient.touched  # nothing of what was asked for, of somebody who is there
+    return outcome
 
 
 class Wanted:

@@ -17,10 +17,11 @@ from ..database import execute
 from ..definitions.structures import is_resource_type, type_name, type_number
 from ..formats.json import dump
 from ..indexing import jobs, registration
-from ..interactions.interaction import Conditions, Outcome
+from ..interactions.interaction import Conditions, Outcome, Touched
 from ..interactions.parse import SERVED
 from ..interactions.read import read
 from ..keys import identity
+from ..resources.compartments import ALONE
 from ..search import stored
 from ..search.parameters import to_index
 from . import ADMINISTER, inputs, operation
@@ -86,18 +87,22 @@ def status(interaction, access):
     found = jobs.listed() if id is None else [known(id)]
     if id is not None:
         return Outcome(200, dump({"resourceType": "Parameters", "parameter": parts(found[0])}), "Parameters")
-    listed = [{"name": "job", "part": parts(job)} for job in found] + failures(access)
-    return Outcome(200, dump({"resourceType": "Parameters"} | ({"parameter": listed} if listed else {})), "Parameters")
+    failed, touched = failures(access)
+    listed = [{"name": "job", "part": parts(job)} for job in found] + failed
+    tree = {"resourceType": "Parameters"} | ({"parameter": listed} if listed else {})
+    return Outcome(200, dump(tree), "Parameters", touched=touched)
 
 
 def failures(access):
-    """Resources that could not be indexed, with the reason; the oldest hundred that the caller may see."""
+    """Resources that could not be indexed, with the reason, and Touched; the oldest hundred that the caller may see."""
     visible = over_types(access, "read", sorted(SERVED))
     rows = execute(
-        "SELECT r.type, r.id, p.reason, p.attempts, p.retry_at FROM pending p JOIN resource r ON r.pk = p.resource"
-        f" WHERE p.retry_at IS NOT NULL AND ({visible.text}) ORDER BY p.seq LIMIT 100",
+        f"SELECT r.type, r.id, p.reason, p.attempts, p.retry_at, {ALONE} FROM pending p"
+        f" JOIN resource r ON r.pk = p.resource WHERE p.retry_at IS NOT NULL AND ({visible.text})"
+        " ORDER BY p.seq LIMIT 100",
         visible.params,
     )
+    touched = [Touched(type_name(type), id, None, patient) for type, id, _, _, _, patient in rows]
     return [
         {"name": "failed", "part": [
             {"name": "resource", "valueReference": {"reference": f"{type_name(type)}/{id}"}},
@@ -105,8 +110,8 @@ def failures(access):
             {"name": "attempts", "valueInteger": attempts},
             {"name": "retry", "valueInstant": retry.isoformat(timespec="milliseconds")},
         ]}
-        for type, id, reason, attempts, retry in rows
-    ]  # fmt: skip
+        for type, id, reason, attempts, retry, _ in rows
+    ], touched  # fmt: skip
 
 
 @operation("reindex-cancel", "system", needs=ADMINISTER, affects_state=True)

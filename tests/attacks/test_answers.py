@@ -229,6 +229,31 @@ def test_A90_each_way_of_looking_leaves_a_record(world):
         assert execute("SELECT count(*) FROM audit") > [(before,)], (method, path)
 
 
+def test_A90_what_tells_of_a_record_names_whose_it_is(world):
+    """No row is shown, and yet the answer says that there is one, how many, or which version."""
+    world.consents()
+    gone, here = world.observation(), world.observation(status="registered")
+    world.observation(status="registered")
+    world.system.delete(f"Observation/{gone}")
+    same = observation(world.a, status="registered") | {"id": here}
+    for method, path, body, headers, status in (
+        ("GET", f"Patient/{world.a}/$everything?_type=Account", None, {}, 200),
+        ("GET", f"Observation/{here}/_history?_count=0", None, {}, 200),
+        ("GET", f"Observation/{here}/_history?_since=2099", None, {}, 200),
+        ("GET", "Observation/_history?_summary=count", None, {}, 200),
+        ("GET", f"Observation/{gone}", None, {}, 410),
+        ("GET", f"Observation/{gone}/_history/2", None, {}, 410),
+        ("PUT", f"Observation/{here}", same, {"if_match": 'W/"77"'}, 412),
+        ("PUT", "Observation?status=registered", same, {}, 412),
+        ("POST", "Observation", same, {"if_none_exist": f"status=registered&patient={world.a}"}, 412),
+    ):
+        [(last,)] = execute("SELECT max(seq) FROM audit")
+        assert world.doctor.request(method, path, body, **headers).status_code == status, path
+        found = execute("SELECT patient, query FROM audit WHERE seq > %s", (last,))
+        assert {patient for patient, _ in found} == {world.key}, (method, path)
+    assert found[0][1] == f"status=registered&patient={world.a}"
+
+
 def test_A91_a_rate_is_not_evaded(world, monkeypatch):
     """It belongs to the client, whatever address the request says it comes from, and each entry of a batch counts."""
     monkeypatch.setattr(overload.allowance, "rate", 5)
