@@ -65,6 +65,8 @@ TOKEN = (
     " LEFT JOIN person p ON p.user_id = u.id"
     " WHERE t.digest = %s AND t.expires > now() AND t.revoked IS NULL AND c.active"
     " AND (u.id IS NULL OR u.is_active)"
+    # whom an application acts for is judged as a person, or is nobody: else a login without one would be a system
+    " AND (u.id IS NULL OR p.user_id IS NOT NULL OR t.authorization_id IS NULL AND c.behalf_id IS NULL)"
 )
 OF_CLIENT, OF_PEOPLE = TOKEN.format(""), TOKEN.format(f", {COLUMNS}")
 OF_TOKEN = 5 + OF_PERSON  # columns of both

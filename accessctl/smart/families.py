@@ -11,6 +11,7 @@ from django.utils import timezone
 from records.database import execute
 
 from ..models import Token
+from ..people import Person
 from .tables import Authorization, RefreshToken
 
 KEPT = 7  # days that what is over stays
@@ -75,6 +76,11 @@ def authorized(client, user, **granted):
     return text
 
 
+def is_somebody(user):
+    """May applications act for this login? For one without a person there would be nobody to judge."""
+    return user.is_active and Person.objects.filter(user=user).exists()
+
+
 def exchange(code, client, redirect):
     """The Authorization that a code stands for, locked; None when it is none of this client, or over.
 
@@ -86,7 +92,7 @@ def exchange(code, client, redirect):
     if found.used:
         revoke(found)
         return None
-    fresh = found.revoked is None and found.expires > timezone.now() and found.user.is_active
+    fresh = found.revoked is None and found.expires > timezone.now() and is_somebody(found.user)
     return found if fresh and found.redirect == redirect else None
 
 
@@ -107,7 +113,7 @@ def rotate(text, client):
     if found.used:
         revoke(authorization)
         return None
-    if authorization.revoked or found.expires <= timezone.now() or not authorization.user.is_active:
+    if authorization.revoked or found.expires <= timezone.now() or not is_somebody(authorization.user):
         return None
     return authorization
 
@@ -145,6 +151,7 @@ def valid_token(text):
         Token.objects.select_related("client", "user", "authorization")
         .filter(digest=digest(text), revoked=None, expires__gt=timezone.now(), client__active=True)
         .filter(Q(user=None) | Q(user__is_active=True))
+        .filter(Q(user=None) | Q(user__person__isnull=False) | Q(authorization=None, client__behalf=None))
         .first()
     )
 
@@ -155,6 +162,7 @@ def valid_refresh(text):
         RefreshToken.objects.select_related("authorization__client", "authorization__user")
         .filter(digest=digest(text), used=None, expires__gt=timezone.now(), authorization__revoked=None)
         .filter(authorization__client__active=True, authorization__user__is_active=True)
+        .filter(authorization__user__person__isnull=False)
         .first()
     )
 

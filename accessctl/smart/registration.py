@@ -2,6 +2,7 @@
 
 from urllib.parse import urlsplit
 
+from ..people import Person
 from ..purposes import InvalidPurpose, purpose, stated
 from ..scopes import CONTEXT, InvalidScope, parse
 from .tables import Client
@@ -40,6 +41,8 @@ def register(name, *, title="", scopes="", redirects=(), launch_url=None, jwks=N
         raise InvalidClient("system/ scopes are for backend services, which have no redirect addresses")
     if behalf is not None and redirects:
         raise InvalidClient("a client on behalf of one person is a backend service, which has no redirect addresses")
+    if behalf is not None and not Person.objects.filter(user=behalf).exists():
+        raise InvalidClient("there is no person behind the login on whose behalf it is")
     try:
         purposes = sorted({stated(each, (purpose(each),)) for each in purposes})
     except InvalidPurpose as error:

@@ -132,6 +132,8 @@ def purpose(text, asked, client):
 
 def page(request, asked, client):
     """The consent page: what is asked, for which record, yes or no."""
+    if not families.is_somebody(request.user):
+        raise Refused("access_denied", "this login is that of nobody whose rights are known here", asked)
     launch = launches.waiting(asked.launch, client, request.user) if asked.launch else None
     if asked.launch and launch is None:
         raise Refused("invalid_request", "launch is not one that was opened for this application and person", asked)
@@ -194,6 +196,8 @@ def decide(request):
 
 def allow(request, asked, client, words):
     """A code for what is still ticked; the rest was deselected. (S32)"""
+    if not families.is_somebody(request.user):
+        raise Refused("access_denied", "this login is that of nobody whose rights are known here", asked)
     ticked = set(request.POST.getlist("scope"))
     words = [word for word in words if word in ticked or (word in CONTEXT and not word.endswith("_access"))]
     if not any(word not in CONTEXT or word == "openid" for word in words):

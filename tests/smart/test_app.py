@@ -8,6 +8,7 @@ from datetime import timedelta
 from urllib.parse import urlencode
 
 import pytest
+from django.contrib.auth import get_user_model
 from django.db import connection
 from django.test import Client as Http
 from django.utils import timezone
@@ -15,6 +16,7 @@ from joserfc import jwt
 from joserfc.jwk import KeySet
 
 from accessctl.models import AuditRecord, Token
+from accessctl.people import Person
 from accessctl.smart import families
 from accessctl.smart.tables import Authorization, Client, RefreshToken
 from fhirserver.oauth.discovery import CAPABILITIES
@@ -282,6 +284,25 @@ def test_S22_the_ceiling_of_a_person(world, app):
     assert api.get(f"Patient/{world.a}").status_code == 404
     world.consents(to="Practitioner/dr-doctor")
     assert api.get(f"Patient/{world.a}").status_code == 200
+
+
+def test_S22_a_login_of_nobody_lends_no_rights(world, app):
+    """Of a login that nobody is an application would be a system client: it gets no code, and keeps no token."""
+    get_user_model().objects.create(username="root", is_staff=True, is_superuser=True)
+    for scope in ("user/*.cruds", PATIENT):
+        said = told(Browser("root").asks(app.request(scope)))
+        assert said["error"] == "access_denied" and "code" not in said
+    tree = app.tokens("doctor", "offline_access user/*.cruds")
+    api, browser = Api(token=tree["access_token"]), Browser("doctor")
+    page, code = browser.page(app.request("user/*.cruds")), browser.allows(app.request("user/*.cruds"))["code"]
+    assert api.get("Patient").status_code == 200
+    Person.objects.filter(user__username="doctor").delete()
+    assert api.get(f"Patient/{world.a}").status_code == 401
+    assert app.refresh(tree["refresh_token"]).tree["error"] == app.exchange(code).tree["error"] == "invalid_grant"
+    assert told(browser.decides(page))["error"] == "access_denied"
+    asked = {"token": tree["access_token"]}
+    other = app.tokens("alice", PATIENT)["access_token"]
+    assert post("/oauth/introspect", asked, authorization=f"Bearer {other}").tree == {"active": False}
 
 
 def test_S21_version_1_is_answered_with_version_1(world, app):

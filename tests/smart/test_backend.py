@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import StringIO
 
 import pytest
+from django.contrib.auth import get_user_model
 from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test import Client as Http
@@ -245,6 +246,12 @@ def test_a_service_account_has_the_rights_of_the_person_it_serves(database):
     user = person("alice", "patient", patient=ids[0]).user
     api = Api(token=Backend(behalf=user, scopes="user/*.rs").token("user/*.rs"))
     assert [api.get(f"Patient/{id}").status_code for id in ids] == [200, 404]
+    with pytest.raises(InvalidClient):
+        Backend("nobodys", behalf=get_user_model().objects.create(username="root"), scopes="user/*.rs")
+    user.person.delete()
+    assert api.get(f"Patient/{ids[0]}").status_code == 401  # else it would see every patient
+    user = person("alice", "patient", patient=ids[0]).user
+    assert api.get(f"Patient/{ids[0]}").status_code == 200
     user.is_active = False
     user.save()
     assert api.get(f"Patient/{ids[0]}").status_code == 401

@@ -45,7 +45,10 @@ REQUIREMENTS = {
         ["A61_S20_a_refresh_token_is_bound", "S20_S32_offline_lasts_and_online_ends_with_the_session"],
     ),
     "S21": (["S21_letters", "S21_version_1_is_answered_with_version_1"], ["A24_S21_what_is_no_scope"]),
-    "S22": (["S22_a_bundle_is_judged_entry_by_entry"], ["S22_scopes_are_a_ceiling", "S22_the_ceiling_of_a_person"]),
+    "S22": (
+        ["S22_a_bundle_is_judged_entry_by_entry"],
+        ["S22_scopes_are_a_ceiling", "S22_the_ceiling_of_a_person", "S22_a_login_of_nobody_lends_no_rights"],
+    ),
     "S23": (["S23_exactly_one_patient_and_a_picker"], ["A20_S23_patient_scope_reaches_one_record"]),
     "S24": (["A21_S24_search"], ["A22_S24_instance", "A23_S24_writes_before_and_after"]),
     "S25": (["S14_S25_an_ehr_launch", "S15_S18_S25_standalone"], ["S25_what_is_no_context_in_what_an_ehr_tells"]),
