@@ -39,6 +39,8 @@ def _register(written):
         return
     principal = f"SearchParameter/{written.id}"
     _refuse_taken(new, written.pk)
+    named = {(at[0], definition["url"]) for at, (_, definition, _) in known.items()}
+    _refuse_needed(named - {(at[0], given["url"]) for at, given in wanted.items()})
     if gone:
         removed(principal, [(*at, known[at][0]) for at in gone])
     if new:
@@ -51,6 +53,8 @@ def _register(written):
                 " SET state = excluded.state, job = excluded.job, definition = excluded.definition",
                 (type, code, key, written.pk, stored.BUILDING, job, json.dumps(wanted[type, code])),
             )
+        for type, code in composed({(at[0], wanted[at]["url"]) for at in new}):
+            rebuild(principal, type, code)  # its parts are compared as the changed one says
     stored.moved()
 
 
@@ -100,6 +104,23 @@ def _ask(kind, principal, rows):
     names = sorted(f"{type_name(type)}.{code}" for type, code, _ in rows)
     types, keys_ = sorted({type for type, _, _ in rows}), sorted(key for _, _, key in rows)
     return jobs.ask(kind, principal, types=types, keys=keys_, names=names)
+
+
+def composed(named):
+    """(type, code) of the stored composites that have one of these (type, url) as a part."""
+    rows = execute("SELECT type, code, definition FROM stored_parameter WHERE type = ANY(%s)", ([t for t, _ in named],))
+    return [
+        (type, code) for type, code, text in rows
+        if any((type, part.get("definition")) in named for part in json.loads(text).get("component", ()))
+    ]  # fmt: skip
+
+
+def _refuse_needed(gone):
+    """What an active composite is made of stays as long as that is."""
+    for type, code in composed(gone):
+        raise errors.Conflict(
+            f"The active composite SearchParameter {type_name(type)}.{code} has this one as a part: retire that first."
+        )
 
 
 def _refuse_taken(new, pk):

@@ -58,12 +58,15 @@ def parameters(type):
 
 
 def by_url(type, url):
-    """The parameter a composite names by its canonical URL, on that type."""
-    return next((p for p in parameters(type).values() if p.url == url), None)
+    """The parameter a composite names by its canonical URL, on that type; its rows may still be made."""
+    return next((p for p in to_index(type).values() if p.url == url), None)
 
 
 def to_index(type):
-    """Code -> SearchParameter of all that rows are made for: also those not usable before every resource has theirs."""
+    """Code -> SearchParameter of all that rows are made for: also those not usable before every resource has theirs.
+
+    Not a composite of one that has been switched off: it would keep the whole type from being indexed.
+    """
     return _to_index(type, _stored.version)
 
 
@@ -106,12 +109,15 @@ def _by_type(definitions):
 
 @cache
 def _of_type(type, version):
-    return _official().get(type, {}) | _stored.usable.get(type, {})
+    known = _to_index(type, version)
+    return {code: known[code] for code in (*_official().get(type, {}), *_stored.usable.get(type, {})) if code in known}
 
 
 @cache
 def _to_index(type, version):
-    return _of_type(type, version) | _stored.building.get(type, {})
+    found = _official().get(type, {}) | _stored.usable.get(type, {}) | _stored.building.get(type, {})
+    urls = {p.url for p in found.values()}
+    return {code: p for code, p in found.items() if urls.issuperset(url for url, _ in p.components)}
 
 
 @cache
@@ -141,7 +147,7 @@ def read(given, type):
         kind=given["type"],
         expression=given.get("expression"),
         url=given["url"],
-        targets=tuple(given.get("target", ())),
+        targets=() if "Resource" in (of := tuple(given.get("target", ()))) else of,  # any: as when it names none
         components=tuple((c["definition"], c["expression"]) for c in given.get("component", ())),
         description=given.get("description", ""),
     )

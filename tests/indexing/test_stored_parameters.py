@@ -16,6 +16,16 @@ NICKNAME = {
 }  # fmt: skip
 
 
+OFFICIAL = "http://hl7.org/fhir/SearchParameter"
+
+
+def composite(*parts, **change):
+    """A composite of gender and of (definition, expression)."""
+    given = [(f"{OFFICIAL}/individual-gender", "gender"), *parts]
+    component = [{"definition": url, "expression": text} for url, text in given]
+    return {"type": "composite", "expression": "Patient", "component": component} | change
+
+
 def patient(n, nickname="Zaz"):
     return {"resourceType": "Patient", "id": f"p{n}", "name": [{"use": "nickname", "given": [nickname]}]}
 
@@ -133,6 +143,12 @@ def test_of_another_kind_and_on_several_types(api):
         ({"type": "quantity"}, "quantity"),
         ({"type": "reference", "target": ["Nobody"]}, "Nobody"),
         ({"type": "composite"}, "composite"),
+        (composite((f"{OFFICIAL}/individual-family", "nonsense")), "nonsense"),
+        (composite((f"{OFFICIAL}/individual-family", "name.family.first()")), "first"),
+        (composite((f"{OFFICIAL}/individual-family", "name.exists()")), "exists"),
+        (composite((f"{OFFICIAL}/nothing", "name.family")), "nothing"),
+        (composite((f"{OFFICIAL}/individual-family", "family"), expression="Patient.name.first()"), "path"),
+        (composite(*[(f"{OFFICIAL}/individual-birthdate", "birthDate")] * 3), "two"),
     ],
     ids=lambda value: str(value)[:60],
 )
@@ -205,13 +221,67 @@ def test_an_extension_and_a_composite(api):
     maiden = {**NICKNAME, "id": "maiden", "url": "http://example.org/maiden", "code": "mothers-maiden-name",
               "expression": f"Patient.extension('{url}').value"}  # fmt: skip
     assert api.put("SearchParameter/maiden", maiden).status_code == 201
-    official = "http://hl7.org/fhir/SearchParameter"
-    pair = {**NICKNAME, "id": "pair", "url": "http://example.org/pair", "code": "gender-family", "type": "composite",
-            "expression": "Patient", "component": [
-                {"definition": f"{official}/individual-gender", "expression": "gender"},
-                {"definition": f"{official}/individual-family", "expression": "name.family"}]}  # fmt: skip
+    pair = {**NICKNAME, "id": "pair", "url": "http://example.org/pair", "code": "gender-family",
+            **composite((f"{OFFICIAL}/individual-family", "name.family"))}  # fmt: skip
     assert api.put("SearchParameter/pair", pair).status_code == 201
     api.put("Patient/p1", {"resourceType": "Patient", "id": "p1", "gender": "male", "name": [{"family": "A"}]})
     work()
     assert ids(api.get("Patient?mothers-maiden-name=lefevre", prefer="handling=strict")) == ["p0"]
     assert ids(api.get("Patient?gender-family=male$a", prefer="handling=strict")) == ["p1"]
+
+
+def test_what_a_composite_is_made_of_changes_and_stays(api):
+    """While a part is made anew its type goes on to be indexed; the part cannot go before the composite."""
+    api.put("Patient/p0", {**patient(0), "gender": "male"})
+    assert api.put("SearchParameter/nickname", NICKNAME).status_code == 201
+    work()
+    pair = {**NICKNAME, "id": "pair", "url": "http://example.org/pair", "code": "gender-nickname",
+            **composite((NICKNAME["url"], "name.given"))}  # fmt: skip
+    assert api.put("SearchParameter/pair", pair).status_code == 201
+    work()
+    assert ids(api.get("Patient?gender-nickname=male$zaz", prefer="handling=strict")) == ["p0"]
+    changed = {**NICKNAME, "expression": "Patient.name.given"}
+    assert api.put("SearchParameter/nickname", changed).status_code == 200
+    api.put("Patient/p1", {**patient(1), "gender": "male"})
+    assert ids(api.get("Patient?name=zaz")) == ["p0", "p1"]
+    work()
+    assert {job.state for job in jobs.listed()} == {"done"}
+    assert ids(api.get("Patient?gender-nickname=male$zaz", prefer="handling=strict")) == ["p0", "p1"]
+    for refused in (api.delete("SearchParameter/nickname"),
+                    api.put("SearchParameter/nickname", {**changed, "status": "retired"}),
+                    api.put("SearchParameter/nickname", {**changed, "url": "http://example.org/else"})):  # fmt: skip
+        assert refused.status_code == 409 and "gender-nickname" in str(refused.tree["issue"])
+    assert api.delete("SearchParameter/pair").status_code == 204
+    assert api.delete("SearchParameter/nickname").status_code == 204
+
+
+def test_a_composite_goes_with_a_part_that_is_switched_off(api, monkeypatch):
+    assert api.put("SearchParameter/nickname", NICKNAME).status_code == 201
+    work()
+    pair = {**NICKNAME, "id": "pair", "url": "http://example.org/pair", "code": "gender-nickname",
+            **composite((NICKNAME["url"], "name.given"))}  # fmt: skip
+    assert api.put("SearchParameter/pair", pair).status_code == 201
+    work()
+    api.put("SearchParameter/nickname", {**NICKNAME, "expression": "Patient.name.given"})
+    assert jobs.cancel(jobs.listed()[1].id)
+    work()
+    api.put("Patient/p0", {**patient(0), "gender": "male"})
+    assert ids(api.get("Patient?name=zaz")) == ["p0"]
+    assert api.get("Patient?gender-nickname=male$zaz", prefer="handling=strict").status_code == 400
+    api.put("SearchParameter/nickname", NICKNAME)
+    work()
+    assert ids(api.get("Patient?gender-nickname=male$zaz", prefer="handling=strict")) == ["p0"]
+
+
+def test_a_reference_to_resources_of_any_type(api):
+    """As when it names no target."""
+    api.put("Organization/g", {"resourceType": "Organization", "id": "g", "name": "Clinique"})
+    api.put("Patient/p0", {**patient(0), "managingOrganization": {"reference": "Organization/g"}})
+    given = {**NICKNAME, "code": "cared-by", "type": "reference", "expression": "Patient.managingOrganization",
+             "target": ["Resource"]}  # fmt: skip
+    assert api.put("SearchParameter/nickname", given).status_code == 201
+    work()
+    for asked in ("cared-by=g", "cared-by=Organization/g", "cared-by:Organization=g", "_sort=cared-by",
+                  "cared-by:Organization.name=clinique", "_sort=cared-by:Organization.name"):  # fmt: skip
+        assert ids(api.get(f"Patient?{asked}", prefer="handling=strict")) == ["p0"], asked
+    assert ids(api.get("Organization?_has:Patient:cared-by:name=zaz", prefer="handling=strict")) == ["g"]

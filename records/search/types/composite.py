@@ -29,6 +29,8 @@ from .token import SPECIAL, coded
 RESOURCE = "%resource."
 SWAPPED = {("DocumentReference", "relationship")}  # R4 gives `code` the definition of `target`, and back
 EQUAL = ("token", "reference", "uri")
+ORDERED = ("date", "number", "quantity")
+PARTS = (*EQUAL, *ORDERED, "string")  # the kinds of parameters that a composite may have
 
 
 class Composite(IndexRow):
@@ -75,6 +77,8 @@ class Component:
     def walker(self, type):
         """Function (item, found) that adds (value, data type, Route)."""
         routes = plain.routes(self.expression, type)
+        if callable(routes):
+            raise plain.InvalidExpression("it is true or false, and no element")
         return plain.walker(routes, lambda route: lambda item, found: found.append((item, route)))
 
 
