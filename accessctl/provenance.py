@@ -71,10 +71,16 @@ def whom(written, actor):
     if actor.person is None or actor.person.kind != "patient":
         return []
     keys = {d.patient for d in written if d.patient is not None} - {actor.person.patient}
-    if not keys:
+    several = [d.pk for d in written if d.shared]  # of these `d.patient` is the first alone
+    if not keys and not several:
         return []
     with as_system():
-        return sorted(id for (id,) in execute("SELECT id FROM resource WHERE identity = ANY(%s)", (sorted(keys),)))
+        rows = execute(
+            "SELECT r.id FROM resource r WHERE r.identity IN (SELECT unnest(%s::bigint[]) UNION"
+            " SELECT c.patient FROM compartment c WHERE c.resource = ANY(%s)) AND r.identity IS DISTINCT FROM %s",
+            (sorted(keys), several, actor.person.patient),
+        )
+    return sorted(id for (id,) in rows)
 
 
 def made(actor, represented):

@@ -91,3 +91,18 @@ def test_a_proxy_writes_on_behalf_of_somebody(world):
     assert len(kept(world)) == 2
     assert world.patient.post("Consent", consent(world.a, to="Practitioner/nurse")).status_code == 201
     assert len(kept(world)) == 2
+
+
+def test_also_of_what_lies_in_the_own_record_too(world):
+    """Whichever of the two is named first."""
+    from accessctl.people import Person, Proxy
+
+    Proxy.objects.create(patient=world.key, person=Person.objects.get(user__username="bob"), kind="mandated")
+    for number, (first, second) in enumerate(((world.a, world.b), (world.b, world.a)), 1):
+        both = observation(first, performer=[{"reference": f"Patient/{second}"}])
+        assert world.other.post("Observation", both).status_code == 201
+        assert len(kept(world)) == number
+    id = world.observation(world.b, by=world.other)
+    assert len(kept(world)) == 2
+    assert world.other.delete(f"Observation/{id}").status_code == 204 and len(kept(world)) == 2
+    assert {a["onBehalfOf"]["reference"] for each in kept(world) for a in each["agent"]} == {f"Patient/{world.a}"}
