@@ -254,6 +254,9 @@ def translated(error):
             | psycopg.errors.OutOfMemory() | psycopg.errors.ConfigurationLimitExceeded()
         ):  # fmt: skip
             return errors.Busy("The database has no room for this now.", retry_after=30)
+        case psycopg.errors.StatementTooComplex() | psycopg.errors.TooManyColumns() | psycopg.errors.TooManyArguments():
+            log.warning("a statement is more than the database takes: %s", error.diag.message_primary)
+            return errors.TooCostly("This is more at once than the database takes; ask for it in parts.")
         case psycopg.OperationalError() | psycopg.InterfaceError() | psycopg.errors.IdleInTransactionSessionTimeout():
             said = error.diag.message_primary or str(error)  # without the row that the server's DETAIL may name
             log.warning("the database failed: %s %s: %s", type(error).__name__, error.sqlstate, said)

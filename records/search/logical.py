@@ -18,7 +18,7 @@ OPERATORS = "eq ne co sw ew gt lt ge le ap sa eb pr po ss sb in ni re".split()  
 DEEPEST = 50
 
 
-def parse(type, text):
+def parse(type, text, steps):
     """The tree of an expression on a type; what is wrong in it is an error even when handling is lenient."""
     tokens, at = [], 0
     while at < len(text.rstrip()):
@@ -27,7 +27,7 @@ def parse(type, text):
             raise wrong(text, f"at character {at + 1}")
         tokens.append(found[1])
         at = found.end()
-    reader = Reader(text, tokens)
+    reader = Reader(text, tokens, steps)
     try:
         tree = reader.either(type, 0)
     except (UnknownParameter, UnsupportedModifier) as fault:
@@ -44,8 +44,8 @@ def wrong(text, why):
 class Reader:
     """Recursive descent over the tokens that are left."""
 
-    def __init__(self, text, tokens):
-        self.text, self.tokens = text, tokens
+    def __init__(self, text, tokens, steps):
+        self.text, self.tokens, self.steps = text, tokens, steps
 
     def take(self, what):
         if not self.tokens:
@@ -86,9 +86,9 @@ class Reader:
         operator = self.take("an operator")
         if operator not in OPERATORS:
             raise wrong(self.text, f"{operator!r} is no operator; known: {', '.join(OPERATORS)}")
-        return self.comparison(type, path, operator, value_of(self.take("a value"), self.text), depth)
+        return self.comparison(type, path, operator, value_of(self.take("a value"), self.text), self.steps)
 
-    def comparison(self, type, path, operator, value, depth):
+    def comparison(self, type, path, operator, value, steps):
         from .parse import _known, _reference
 
         head, bracket, inner, rest = parted(path, self.text)
@@ -98,10 +98,11 @@ class Reader:
         arms, fault = [], None
         for target in (only,) if only else param.targets:
             try:
-                node = self.comparison(target, rest, operator, value, depth + 1)
+                node = self.comparison(target, rest, operator, value, steps.further(head))
                 if bracket:
-                    node = All((parse(target, inner), node))
+                    node = All((parse(target, inner, steps), node))
                 arms.append((target, node))
+                steps.taken(head)
             except (UnknownParameter, UnsupportedModifier, InvalidValue) as error:
                 fault = fault or error
         if not arms:

@@ -14,6 +14,7 @@ from records.errors import InvalidValue, Issue, UnknownParameter, UnknownQuery, 
 from . import logical, parameters
 from .parameters import parameter
 from .query import Chain, Criterion, Has, Ids, Include, Query, Sort, Updated, Within
+from .steps import Steps
 from .types import TYPES, date
 from .types.base import SearchType, split, unescape
 
@@ -62,7 +63,7 @@ def _types(named):
 def _parse(types, pairs, strict, default_count, most, within):
     """(a Query for each type, warnings, the pairs used): a pair counts when all types know it."""
     arms = tuple(Query(type, _compartment(type, within), count=default_count) for type in types)
-    warnings, used = [], []
+    warnings, used, steps = [], [], Steps()
     for name, value in pairs:
         if name in BESIDE:
             continue
@@ -71,7 +72,7 @@ def _parse(types, pairs, strict, default_count, most, within):
         try:
             if not value:
                 raise UnknownParameter(types[0] if types else "", name, "it has no value")
-            arms = tuple(_with(arm, types, name, value, most) for arm in arms)
+            arms = tuple(_with(arm, types, name, value, most, steps) for arm in arms)
             used.append((name, value))
         except (UnknownParameter, UnsupportedModifier) as fault:
             if strict:
@@ -80,13 +81,13 @@ def _parse(types, pairs, strict, default_count, most, within):
     return arms, warnings, tuple(dict.fromkeys(used))
 
 
-def _with(query, types, name, value, most):
+def _with(query, types, name, value, most, steps):
     """The query with one pair more."""
     if name.partition(":")[0] in INCLUDES:
         return replace(query, includes=(*query.includes, _include(types, name, value)))
     if name in RESULTS:
         return RESULTS[name](query, value, most)
-    return replace(query, criteria=(*query.criteria, criterion(query.type, name, value)))
+    return replace(query, criteria=(*query.criteria, criterion(query.type, name, value, steps)))
 
 
 def _compartment(type, within):
@@ -102,17 +103,18 @@ def _compartment(type, within):
     return (Within(holder, keys.identity(holder, id), tuple(p.key for p in known if p)),)
 
 
-def criterion(type, name, value):
-    """The tree of one criterion on a type: `code`, `code:modifier`, a chain or _has."""
+def criterion(type, name, value, steps=None):
+    """The tree of one criterion on a type: `code`, `code:modifier`, a chain or _has; `steps` lead to it."""
+    steps = steps or Steps()
     if name.startswith("_has:"):
-        return _has(type, name, value)
+        return _has(type, name, value, steps)
     if name == "_list":
         return _list(value)
     if name == "_filter":
-        return logical.parse(type, value)
+        return logical.parse(type, value, steps)
     code, dot, rest = name.partition(".")
     if dot:
-        return _chain(type, code, rest, value)
+        return _chain(type, code, rest, value, steps)
     code, _, modifier = name.partition(":")
     param = _known(type, code)
     texts = tuple(split(value, ","))
@@ -166,13 +168,14 @@ def _reference(type, name):
     return param, only
 
 
-def _chain(type, first, rest, value):
+def _chain(type, first, rest, value, steps):
     """`subject:Patient.name=x`, or `subject.name=x` over every type that subject may have and that knows name."""
     param, only = _reference(type, first)
     arms, fault = [], None
     for target in (only,) if only else param.targets:
         try:
-            arms.append((target, criterion(target, rest, value)))
+            arms.append((target, criterion(target, rest, value, steps.further(first))))
+            steps.taken(first)
         except (UnknownParameter, UnsupportedModifier, InvalidValue) as error:
             fault = fault or error
     if not arms:
@@ -180,7 +183,7 @@ def _chain(type, first, rest, value):
     return Chain(param, tuple(arms))
 
 
-def _has(type, name, value):
+def _has(type, name, value, steps):
     """`_has:Observation:patient:code=x`, nested and chained at will. (search.html#has)"""
     parts = name.split(":", 3)
     if len(parts) != 4:
@@ -191,7 +194,7 @@ def _has(type, name, value):
     param, _ = _reference(source, reference)
     if param.targets and type not in param.targets:
         raise UnknownParameter(type, name, f"{source}.{reference} does not refer to {type}")
-    return Has(source, param, criterion(source, rest, value))
+    return Has(source, param, criterion(source, rest, value, steps.further("_has")))
 
 
 def _list(value):

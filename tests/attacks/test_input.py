@@ -288,6 +288,37 @@ def test_A84_pages_and_steps_are_bounded(api):
 
 
 @pytest.mark.parametrize(
+    "name",
+    ["link:Patient." * 200 + "name", "link." * 400 + "name", "_has:Patient:link:" * 200 + "name",
+     "_has:Observation:focus:" * 30 + "status", "focus." * 6 + "status", "focus." * 18 + "status",
+     "_has:Observation:patient:focus." + "focus." * 17 + "status"],
+    ids=["chain", "chain without types", "_has", "_has of anything", "three times as many at each step", "so for long",
+         "both"],
+)  # fmt: skip
+def test_A84_a_chain_of_any_length_is_answered(api, name):
+    type = "Observation" if name.startswith("focus") else "Patient"
+    for query in (f"{name}=x", *(() if "_has" in name else (f"_filter={name} eq x",))):
+        answer = api.get(f"{type}?{query}")
+        assert answer.status_code == 400 and answer.tree["issue"][0]["code"] == "too-costly", answer.content[:300]
+
+
+def test_A84_chains_count_together(api):
+    for query in ("focus.subject.name=x&" * 5, "_filter=" + " and ".join(["focus.subject.name eq x"] * 5)):
+        answer = api.get(f"Observation?{query}")
+        assert answer.status_code == 400 and answer.tree["issue"][0]["code"] == "too-costly", answer.content[:300]
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["Provenance?target._lastUpdated=ge2000", "Observation?focus.subject.name=x", "Observation?focus.focus.status=x",
+     "Patient?" + "link:Patient." * 20 + "name=x", "Patient?" + "_has:Patient:link:" * 20 + "name=x",
+     "Observation?_filter=subject.name eq x", "List?item.subject.name=x"],
+)  # fmt: skip
+def test_A84_what_people_ask_is_within_bounds(api, query):
+    assert api.get(query, prefer="handling=strict").status_code == 200
+
+
+@pytest.mark.parametrize(
     "path",
     ["Observation?date=" + "2020-" * 5000, "Observation?date=ge" + "0" * 50_000, "Patient?_id=" + "a" * 50_000,
      "Patient?identifier=" + "|" * 50_000, "Observation?value-quantity=" + "1" * 50_000,
