@@ -28,6 +28,7 @@ TRAITS = ("family", "given", "birthdate", "gender", "birthPlace")  # of the INS,
 BIRTH_PLACE = "http://hl7.org/fhir/StructureDefinition/patient-birthPlace"
 INSEE = "insee"  # part of the address of the extension that carries the place's code
 SHORTEST = 10  # characters of a reason
+UNKNOWN = "A patient whom these parameters identify"
 
 
 @operation("break-glass", "type", on="Patient", needs=None, affects_state=True)
@@ -47,9 +48,11 @@ def break_glass(interaction, access):
     if not qualified(person, mode):
         raise errors.Forbidden(f"The mode {mode} is not open to this profession.")
     patient = identified(asked)
-    if patient is None or refused(patient[1], person, mode):
-        raise errors.NotFound("A patient whom these parameters identify")
+    if patient is None:
+        raise errors.NotFound(UNKNOWN)
     id, key = patient
+    if refused(key, person, mode):  # the patient may know of it; who asks learns nothing else
+        raise errors.NotFound(UNKNOWN).about(Touched("Patient", id, None, key))
     opening, until = execute(
         "INSERT INTO opening (patient, person_id, mode, purpose, reason, until)"
         " VALUES (%s, %s, %s, %s, %s, now() + make_interval(mins => %s)) RETURNING id, until",

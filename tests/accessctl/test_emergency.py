@@ -4,6 +4,7 @@ import pytest
 
 from accessctl.people import AttendingDoctor, Block, Dossier, Person
 from accessctl.rights import Notice, Opening, Review
+from records.database import execute
 
 from .people import api, person
 
@@ -67,6 +68,8 @@ def test_unknown_and_refused_alike(emergency):
     Block.objects.create(patient=w.key, person=Person.objects.get(user__username="doctor"))
     answer = glass(w.doctor)
     assert (answer.status_code, answer.content) == (404, unknown.content)
+    tried = execute("SELECT patient, status FROM audit WHERE interaction = '$break-glass' ORDER BY seq")
+    assert tried == [(None, 404), *3 * [(w.key, 404)]]  # the patient is told who tried
     assert not (Opening.objects.exists() or Notice.objects.exists() or Review.objects.exists())
 
 
