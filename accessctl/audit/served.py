@@ -17,6 +17,7 @@ from records.resources.intake import refusal
 from records.resources.validation import check
 from records.sql import FALSE, SQL, all_of
 
+from ..sources.scopes import covered
 from . import criteria, event
 from .encoding import SELECTED, Record, microseconds
 from .readers import TYPE, named, of, oversees, readable, seen
@@ -168,6 +169,9 @@ def receive(interaction, access):
     if len(patients) > 1:
         raise errors.Invalid("An AuditEvent is about one patient; send one for each. (IHE BALP)",
                              expression="AuditEvent.entity")  # fmt: skip
+    actor = getattr(access, "actor", None)
+    if actor is not None and covered(actor, "create", TYPE) == {"patient"} and patients != [actor.patient]:
+        raise errors.Forbidden(f"The scopes of this token do not cover this create of {TYPE}.")
     text = dump(resource).decode()
     if len(text) > LARGEST:
         raise errors.TooLarge(f"The AuditEvent has {len(text)} characters; at most {LARGEST} are kept.")

@@ -226,6 +226,9 @@ def test_what_is_not_received(world):
     for who in (world.patient, world.doctor, world.clerk, Api("system/AuditEvent.rs", name="reader")):
         assert who.post("AuditEvent", about(world)).status_code == 403
     assert world.system.post("AuditEvent", {"resourceType": "AuditEvent"}).status_code == 400
+    for patient, status in ((world.b, 403), (world.a, 201)):
+        bound = Api("patient/AuditEvent.c", name="bound", patient=patient)
+        assert bound.post("AuditEvent", about(world)).status_code == status
     two = about(world, entity=[{"what": {"reference": f"Patient/{p}"}} for p in (world.a, world.b)])
     assert world.system.post("AuditEvent", two).status_code == 422
     entry = {"resource": OF_OTHERS, "request": {"method": "POST", "url": "AuditEvent"}}
