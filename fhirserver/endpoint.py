@@ -191,6 +191,8 @@ def recorded_refusal(interaction, caller, request_id, error):
 
 def recorded_unread(caller, request_id, error):
     """The same of what could not be read as an interaction; what the caller may see does not matter then."""
+    if caller is not None and caller.counted:
+        allowance.take(caller.actor.client)  # its record costs as much as any
     try:
         recorded_refusal(UNREAD, caller, request_id, error)
     except Stale:
