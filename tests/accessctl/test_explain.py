@@ -12,7 +12,7 @@ from accessctl.labels import VISIBILITY
 from accessctl.people import Block, Dossier, Membership, Person, Proxy
 from records.database import atomic, execute
 
-from .people import SCOPE
+from .people import SCOPE, api
 
 
 def test_every_source_says_something_of_people(world):
@@ -139,6 +139,8 @@ def test_operation(world):
     )
     for who in (world.patient, world.doctor, world.clerk):
         assert who.get(path).status_code == 403
+    for login in ("alice", "doctor"):  # whatever scope a service on their behalf was given
+        assert api(login, "system/*.cruds").get(path).status_code == 403
 
 
 def test_command(world, capsys, monkeypatch):
