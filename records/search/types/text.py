@@ -13,6 +13,7 @@ from .base import IndexRow, Match, SearchType, invalid, search_type, unescape
 from .folding import fold
 
 LONGEST = 200_000  # characters of one resource
+DEEPEST = 50  # parentheses and NOTs inside each other
 WORDS = "(to_tsvector('french'::regconfig, i.folded) || to_tsvector('english'::regconfig, i.folded))"
 QUERY = "(phraseto_tsquery('french'::regconfig, %s) || phraseto_tsquery('english'::regconfig, %s))"
 TAG = re.compile(r"<[^>]*>")
@@ -83,38 +84,39 @@ class TextType(SearchType):
         tokens = TOKENS.findall(unescape(text))
         found, rest = _either(tokens) if tokens else (None, [])
         if found is None or rest:
-            raise invalid(param, text, 'expected words, "phrases", AND, OR, NOT and parentheses')
+            expected = f'words, "phrases", AND, OR, NOT and parentheses, at most {DEEPEST} inside each other'
+            raise invalid(param, text, f"expected {expected}")
         return SQL(f"{WORDS} @@ ({found.text})", found.params)
 
 
 # words OR words; AND, said or not, binds closer; each takes tokens and gives (SQL of a tsquery or None, the rest)
 
 
-def _either(tokens):
-    found, rest = _both(tokens)
+def _either(tokens, depth=0):
+    found, rest = _both(tokens, depth)
     while found and rest and rest[0].upper() == "OR":
-        other, rest = _both(rest[1:])
+        other, rest = _both(rest[1:], depth)
         found = other and SQL(f"({found.text} || {other.text})", found.params + other.params)
     return found, rest
 
 
-def _both(tokens):
-    found, rest = _one(tokens)
+def _both(tokens, depth):
+    found, rest = _one(tokens, depth)
     while found and rest and rest[0].upper() != "OR" and rest[0] != ")":
-        other, rest = _one(rest[1:] if rest[0].upper() == "AND" else rest)
+        other, rest = _one(rest[1:] if rest[0].upper() == "AND" else rest, depth)
         found = other and SQL(f"({found.text} && {other.text})", found.params + other.params)
     return found, rest
 
 
-def _one(tokens):
-    if not tokens or tokens[0] == ")" or tokens[0].upper() in ("AND", "OR"):
+def _one(tokens, depth):
+    if not tokens or tokens[0] == ")" or tokens[0].upper() in ("AND", "OR") or depth > DEEPEST:
         return None, tokens
     first, *rest = tokens
     if first.upper() == "NOT":
-        found, rest = _one(rest)
+        found, rest = _one(rest, depth + 1)
         return found and SQL(f"(!! {found.text})", found.params), rest
     if first == "(":
-        found, rest = _either(rest)
+        found, rest = _either(rest, depth + 1)
         return (found, rest[1:]) if rest and rest[0] == ")" else (None, rest)
     word = fold(first.strip('"'))
     return SQL(QUERY, (word, word)), rest
