@@ -11,7 +11,9 @@ SECOND = 1_000_000
 DAY = 86400 * SECOND
 MIN = (1 - EPOCH) * DAY  # 0001-01-01: the start of a period without one
 MAX = (date.max.toordinal() - EPOCH + 1) * DAY - 1  # the end of 9999: the end of an open period
-DATETIME = re.compile(r"(\d{4})(?:-(\d\d)(?:-(\d\d)(?:T(\d\d):(\d\d)(?::(\d\d)(?:\.(\d+))?)?(Z|[+-]\d\d:\d\d)?)?)?)?")
+DATETIME = re.compile(
+    r"(\d{4})(?:-(\d\d)(?:-(\d\d)(?:T(\d\d):(\d\d)(?::(\d\d)(?:\.(\d+))?)?(Z|[+-]\d\d:\d\d)?)?)?)?", re.ASCII
+)
 
 
 def interval(text):
@@ -31,6 +33,8 @@ def interval(text):
     days = date(int(year), int(month), int(day)).toordinal() - EPOCH
     low = days * DAY + (int(hour) * 3600 + int(minute) * 60 + int(second or 0)) * SECOND
     if zone and zone != "Z":
+        if zone[1:] > "14:00" or zone[4:] > "59":
+            raise ValueError("a time zone is at most 14 hours from UTC")
         offset = (int(zone[1:3]) * 3600 + int(zone[4:6]) * 60) * SECOND
         low = low - offset if zone[0] == "+" else low + offset
     if second is None:

@@ -277,8 +277,8 @@ def in_span(part, text, n, ranged=None):
         limits = quantity.number(part.param, unescape(text))
     else:
         parts = [unescape(p) for p in split(text, "|")]
-        if len(parts) not in (1, 3):
-            raise invalid(part.param, text, "expected number or number|system|code")
+        if len(parts) not in (1, 3) or (parts[1:2] != [""] and parts[2:] == [""]):
+            raise invalid(part.param, text, "expected number, number|system|code or number||code")
         prefix, *limits = quantity.number(part.param, parts[0])
         if len(parts) == 3 and parts[2]:
             for unit, a, b in TYPES["quantity"].asked(_Bare, parts, *limits):

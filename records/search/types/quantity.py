@@ -157,7 +157,7 @@ class QuantityType(SearchType):
     def _one(self, param, text):
         """(key, (prefix, low, high)) of `value`, `value|system|code` or `value||code`."""
         parts = [unescape(p) for p in split(text, "|")]
-        if len(parts) not in (1, 3) or not parts[0]:
+        if len(parts) not in (1, 3) or not parts[0] or (parts[1:2] != [""] and parts[2:] == [""]):
             raise invalid(param, text, "expected [prefix]number, [prefix]number|system|code or [prefix]number||code")
         prefix, low, high = number(param, parts[0])
         return [(key, (prefix, a, b)) for key, a, b in self.asked(param, parts, low, high)]
@@ -267,7 +267,8 @@ def number(param, text):
         value = Decimal(rest)
     except InvalidOperation:
         value = None
-    if value is None or not value.is_finite() or len(rest) > LARGEST or abs(value.adjusted()) > LARGEST or "_" in rest:
+    odd = "_" in rest or not rest.isascii()  # what Python takes for a number, and FHIR does not
+    if odd or value is None or not value.is_finite() or len(rest) > LARGEST or abs(value.adjusted()) > LARGEST:
         raise invalid(param, text, "expected [prefix]number")
     if prefix == "ap":
         margin = abs(value) / 10

@@ -173,18 +173,18 @@ class ReferenceType(SearchType):
     def below(self, param, texts):
         """To one of these, or to what is below it in the hierarchy of the parameter: `partof:below`."""
         join = "JOIN resource t ON t.pk = b.resource"
-        return self._hierarchy(param, texts, "b.target = c.target", "t.identity", join)
+        return self._hierarchy("below", param, texts, "b.target = c.target", "t.identity", join)
 
     @modifier("above")
     def above(self, param, texts):
         """To one of these, or to what is above it."""
         return self._hierarchy(
-            param, texts, "t.identity = c.target AND b.resource = t.pk", "b.target", "JOIN resource t ON TRUE"
+            "above", param, texts, "t.identity = c.target AND b.resource = t.pk", "b.target", "JOIN resource t ON TRUE"
         )
 
-    def _hierarchy(self, param, texts, on, reached, join):
+    def _hierarchy(self, modifier, param, texts, on, reached, join):
         if param.type not in param.targets:
-            raise UnsupportedModifier(param.code, "below", f"it does not refer to another {param.type}")
+            raise UnsupportedModifier(param.code, modifier, f"it does not refer to another {param.type}")
         found = list(dict.fromkeys(t for text in texts for t in self.identities(param, text, (param.type,))))
 
         def through(access):

@@ -1,5 +1,6 @@
 """special: near, the Locations within a distance of a place. (location.html#positional)"""
 
+import re
 from math import isfinite
 
 from django.db import models
@@ -12,6 +13,7 @@ RADIUS = 6371.0088  # km, mean of the earth
 DEGREE = 111.19  # km of one degree of latitude
 FAR = 50.0  # km, when no distance is given
 UNITS = {"km": 1.0, "m": 0.001, "[mi_i]": 1.609344, "[mi_us]": 1.609347, "mi": 1.609344, "": 1.0}
+NUMBERS = re.compile(r"[0-9.eE+ -]*")  # a + that was not escaped in the URL is a space
 HAVERSINE = (
     f"{RADIUS * 2} * asin(least(1, sqrt(power(sin(radians(i.latitude - %s) / 2), 2) + cos(radians(%s))"
     " * cos(radians(i.latitude)) * power(sin(radians(i.longitude - %s) / 2), 2)))) <= %s"
@@ -58,6 +60,8 @@ class SpecialType(SearchType):
         parts = [unescape(p) for p in split(text, "|")]
         unit = parts[3] if len(parts) == 4 else ""
         try:
+            if not NUMBERS.fullmatch("".join(parts[:3])):  # Python reads more than these as numbers
+                raise ValueError(text)
             latitude, longitude, distance = (float(p) for p in (*parts[:2], "".join(parts[2:3]) or FAR))
         except ValueError:
             latitude = longitude = distance = float("nan")

@@ -11,6 +11,7 @@ from django.db import models
 
 from records import keys
 from records.definitions import valuesets
+from records.errors import UnsupportedModifier
 from records.fhirpath import plain
 from records.fhirpath.syntax import NotSimple
 from records.sql import FALSE, SQL
@@ -74,11 +75,22 @@ def order_key(type, code):
 
 def has_values(param):
     """Is the parameter one of identifiers, contacts or texts, of which no two need be alike?"""
+    return bool(data_types(param) & VALUES)
+
+
+def identifies(param):
+    """May it have values that are Identifiers?"""
+    found = data_types(param)
+    return not found or "Identifier" in found
+
+
+def data_types(param):
+    """What its expression yields; empty when only the data can say."""
     try:
         routes = plain.routes(param.expression, param.type)
     except NotSimple:
-        return False
-    return not callable(routes) and any(r.type in VALUES for r in routes)
+        return frozenset()
+    return frozenset(("boolean",)) if callable(routes) else frozenset(route.type for route in routes)
 
 
 implied = lru_cache(4096)(valuesets.system_of)
@@ -228,9 +240,12 @@ class TokenType(SearchType):
         """The keys any of which a row must have to match `code`, `system|code`, `|code` or `system|`."""
         type, code = param.type, param.code
         parts = [unescape(p) for p in split(text, "|")]
+        if code in CONTACTS and parts[-1]:
+            value = parts[-1]
+            parts[-1] = contact("+" + value[1:] if value[0] == " " else value)  # a + that was not escaped in the URL
         if len(parts) == 1 and parts[0]:
             value = parts[0]
-            found = [keys.key(type, code, "c", contact(value) if code in CONTACTS else value)]
+            found = [keys.key(type, code, "c", value)]
             if LETTERED.fullmatch(value):
                 found.append(keys.key(type, code, "ci", value.lower()))
             return found
@@ -289,6 +304,8 @@ class TokenType(SearchType):
     @modifier("of-type")
     def of_type(self, param, texts):
         """`system|code|value`: an identifier of that type with that value. (search.html#of-type)"""
+        if not identifies(param):
+            raise UnsupportedModifier(param.code, "of-type", "it is for parameters of an Identifier")
         found = []
         for text in texts:
             parts = [unescape(p) for p in split(text, "|")]
