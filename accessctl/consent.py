@@ -59,7 +59,8 @@ KNOWN = frozenset(
 IN_PROVISION = frozenset(
     ["id", "type", "period", "actor", "securityLabel", "purpose", "dataPeriod", "data", "provision"]
 )
-MOST = 1000  # rules of one Consent: each is asked of each row
+MOST = 1000  # rules of one Consent
+MOST_OF_PATIENT, MOST_RELATED = 5000, 200  # rules of one patient: all, and those that read the bytes of each row
 EVERYBODY, EVERYTHING, ALL_DATA = 0, (None, None), (None, None, None)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 COLUMNS = ("consent", "patient", "depth", "permit", "grantee", "among", "purposes", "since", "until", "data_since",
@@ -389,3 +390,19 @@ def consents_were_written(batch, **_):
             if patient_of(d.resource) is not None:
                 rows += [(d.pk, patient_of(d.resource), *rule) for rule in rules(CLOSED if faults else root)]
     insert("consent_rule", COLUMNS, TYPES, rows)
+    bounded({patient for _, patient, *_ in rows})
+
+
+def bounded(patients):
+    """Whoever searches waits for the rules of each record that is met: no patient's are without an end."""
+    over = execute(
+        "SELECT FROM consent_rule WHERE patient = ANY(%s) GROUP BY patient"
+        " HAVING count(*) > %s OR count(related) > %s LIMIT 1",
+        (sorted(patients), MOST_OF_PATIENT, MOST_RELATED),
+    ) if patients else ()  # fmt: skip
+    if over:
+        raise Invalid(
+            f"The active Consents of a patient make at most {MOST_OF_PATIENT} rules, {MOST_RELATED} of them about what is"
+            " related to something; end others first.",
+            expression="Consent.provision",
+        )

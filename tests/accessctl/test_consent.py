@@ -178,6 +178,20 @@ def test_A84_a_consent_that_multiplies(world):
     assert world.patient.post("Consent", consent(world.a, to=whom[0])).status_code == 201
 
 
+def test_A84_many_consents(world):
+    """Whoever meets the record in a search waits for all its rules: those of several Consents have an end, too."""
+
+    def many(meaning, number, n=990):
+        found = [{"meaning": meaning, "reference": {"reference": f"Encounter/{number}-{i}"}} for i in range(n)]
+        return world.patient.post("Consent", consent(world.a, "deny", data=found))
+
+    kept = [many("instance", number) for number in range(5)]
+    assert {answer.status_code for answer in kept} == {201} and refused_at(many("instance", 5)) == {"Consent.provision"}
+    assert world.patient.delete(f"Consent/{kept[0].tree['id']}").status_code == 204
+    assert many("related", 6, 200).status_code == 201
+    assert refused_at(many("related", 7, 1)) == {"Consent.provision"}
+
+
 def test_one_resource_and_one_author(world):
     named, other = world.observation(), world.observation()
     deposited = world.observation(by=world.stranger)
