@@ -17,6 +17,8 @@ from records.formats.json import parse
 from ..types.uri import PREFIX
 
 DEEPEST = 10
+VERSIONS = 100  # of one value set, of which the named one is looked for
+WHOLE = {"http://snomed.info/sct?fhir_vs": "http://snomed.info/sct", "http://loinc.org/vs": "http://loinc.org"}
 
 
 class CannotExpand(ValueError):
@@ -31,24 +33,24 @@ class Codes(NamedTuple):
 
 
 def expansion(url, depth=0):
-    """The Codes of a ValueSet by canonical URL, or `ValueSet/id`."""
+    """The Codes of a ValueSet by canonical URL, perhaps `url|version`, or `ValueSet/id`."""
     if depth > DEEPEST:
         raise CannotExpand(f"{url}: the value sets refer to each other too deeply")
-    url = url.partition("|")[0]
-    resource = _stored_by_id(url) if url.startswith("ValueSet/") else _stored("ValueSet", url)
+    url, _, version = url.partition("|")
+    resource = _stored_by_id(url) if url.startswith("ValueSet/") else _stored("ValueSet", url, version)
     if resource is not None:
         return _compose(resource, depth)
     pairs = valuesets.pairs(url)
     if pairs is not None:
         return Codes(pairs, frozenset())
     systems = valuesets.systems(url)
-    if len(systems) == 1 and url.partition("?")[2] == "fhir_vs":
-        return Codes(frozenset(), frozenset(systems))
+    if url in WHOLE:
+        return Codes(frozenset(), frozenset((WHOLE[url],)))
     raise CannotExpand(f"{url}: its codes cannot be listed here" if systems else f"{url}: no such value set here")
 
 
 def below(system, code):
-    """The code and all that it subsumes."""
+    """The code and all that it subsumes; CannotExpand when nobody here knows what that is."""
     return _closure(_children(system), code)
 
 
@@ -83,8 +85,11 @@ def _hierarchies():
 
 def _children(system):
     resource = _stored("CodeSystem", system)
-    if resource is None:
-        return _hierarchies().get(system, {})
+    if resource is None or resource.get("content") in ("not-present", "supplement"):
+        found = _hierarchies().get(system)
+        if found is None:
+            raise CannotExpand(f"{system}: what its codes subsume is not known here")
+        return found
     from .build import _gather
 
     children = {}
@@ -160,14 +165,18 @@ def _flat(concepts, key):
         yield from _flat(concept.get(key, ()), key)
 
 
-def _stored(type, url):
-    """The newest stored resource of that canonical URL, or None."""
-    found = execute(
+def _stored(type, url, version=""):
+    """The newest stored resource of that canonical URL, or the one of that version; None when there is none."""
+    rows = execute(
         f"SELECT r.body FROM uri i JOIN resource r ON r.pk = i.resource WHERE i.param = %s"
-        f" AND left(i.value, {PREFIX}) = %s AND i.value = %s AND NOT r.deleted ORDER BY r.updated DESC LIMIT 1",
-        (keys.key(type, "url"), url[:PREFIX], url),
+        f" AND left(i.value, {PREFIX}) = %s AND i.value = %s AND NOT r.deleted ORDER BY r.updated DESC LIMIT %s",
+        (keys.key(type, "url"), url[:PREFIX], url, VERSIONS if version else 1),
     )
-    return parse(bytes(found[0][0])) if found else None
+    found = [parse(bytes(body)) for (body,) in rows]
+    named = [resource for resource in found if version in ("", resource.get("version"))]
+    if found and not named:
+        raise CannotExpand(f"{url}: it has no version {version} here")
+    return named[0] if named else None
 
 
 def _stored_by_id(reference):

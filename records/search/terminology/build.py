@@ -1,7 +1,7 @@
 """Makes hierarchies.json.gz from the definitions of R4: `python records/search/terminology/build.py FOLDER`.
 
-Kept: {system: {code: [codes directly below it]}} of every CodeSystem whose codes are nested or say what they are
-subsumed by (HL7 v3).
+Kept: {system: {code: [codes directly below it]}} of every CodeSystem: codes are nested, or say what they are
+subsumed by (HL7 v3). One without any is flat, and one that is not here is not known.
 """
 
 import gzip
@@ -21,7 +21,7 @@ def build(folder):
             if resource["resourceType"] == "CodeSystem":
                 children = {}
                 _gather(resource.get("concept", ()), None, children)
-                if children:
+                if children or resource["content"] == "complete":
                     found[resource["url"]] = {code: sorted(below) for code, below in sorted(children.items())}
     return dict(sorted(found.items()))
 

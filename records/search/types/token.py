@@ -349,12 +349,18 @@ class TokenType(SearchType):
         return self._subsumed(param, texts, above)
 
     def _subsumed(self, param, texts, closure):
+        from ..terminology import CannotExpand
+
         found = []
         for text in texts:
             parts = [unescape(p) for p in split(text, "|")]
             if len(parts) != 2 or not all(parts):
                 raise invalid(param, text, "expected system|code")
-            found += [k for code in closure(*parts) for k in self._exactly(param, parts[0], code)]
+            try:
+                codes = closure(*parts)
+            except CannotExpand as fault:  # the code alone would be taken for all that it subsumes
+                raise invalid(param, text, str(fault)) from None
+            found += [k for code in codes for k in self._exactly(param, parts[0], code)]
         return rows_with(found)
 
     def _exactly(self, param, system, code):
