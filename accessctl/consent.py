@@ -402,7 +402,7 @@ def bounded(patients):
     ) if patients else ()  # fmt: skip
     if over:
         raise Invalid(
-            f"The active Consents of a patient make at most {MOST_OF_PATIENT} rules, {MOST_RELATED} of them about what is"
-            " related to something; end others first.",
+            f"The active Consents of a patient make at most {MOST_OF_PATIENT} rules, {MOST_RELATED} of them about what"
+            " is related to something; end others first.",
             expression="Consent.provision",
         )

@@ -7,10 +7,11 @@ A44, A46, A49; CSP R1111-49)
 from django.dispatch import receiver
 
 from records.database import as_system, execute
-from records.errors import Forbidden
+from records.errors import Forbidden, Invalid
 from records.formats.json import parse
 from records.resources import labels
 from records.resources.compartments import patients_of
+from records.resources.naming import NAMING
 from records.signals import resources_written
 
 from .labelling import MARK, sensitive
@@ -18,6 +19,7 @@ from .labels import BY_PATIENT, FROM_PATIENT, FROM_REPRESENTATIVES
 from .pieces import own
 
 FROM_PEOPLE = FROM_PATIENT | FROM_REPRESENTATIVES
+MOST_NAMED = 500  # by a Provenance of a person
 
 
 @receiver(resources_written)
@@ -26,6 +28,7 @@ def people_wrote(batch, access, **_):
     actor = getattr(access, "actor", None)
     if actor is None or actor.person is None:
         return
+    names_no_more_than_is_judged([d for d in batch if d.type in NAMING])
     before = previous([d for d in batch if d.version > 1])
     for d in batch:
         if d.resource is None:
@@ -52,6 +55,18 @@ def previous(written):
         ([d.pk for d in written], [d.version for d in written]),
     )
     return {pk: (parse(bytes(body)), bits, author) for pk, body, bits, author in rows}
+
+
+def names_no_more_than_is_judged(written):
+    """Whoever meets a Provenance in a search waits until all that any of its versions names was judged."""
+    if written and execute(
+        "SELECT FROM naming WHERE resource = ANY(%s) GROUP BY resource HAVING count(*) > %s LIMIT 1",
+        ([d.pk for d in written], MOST_NAMED),
+    ):
+        raise Invalid(
+            f"A Provenance names at most {MOST_NAMED} resources; write several, or fewer resources at once.",
+            expression="Provenance.target",
+        )
 
 
 def stays_in_its_record(d, before):

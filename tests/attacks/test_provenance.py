@@ -253,7 +253,7 @@ def test_no_plan_makes_it_an_endless_question(world, off):
     world.consents()
     masked = world.observation(security=MASK)
     about, plain = world.made(of(world.a, f"Observation/{masked}")), world.made(of(world.a))
-    for n in range(3):
+    for _ in range(3):
         world.made(of(world.a, f"Provenance/{plain}"))
     with atomic():
         for each in off:
@@ -358,3 +358,15 @@ def test_what_may_be_named_is_judged_alike(kind):
     actor = Actor("app", "x", parse("user/*.cruds"), None, None, Person(1, kind, "10", False, 2, 3))
     for types in provenance.GROUPS:
         assert len({sources.formula(actor, "read", type, "d", "pk", without=(scopes, attached)) for type in types}) == 1
+
+
+def test_A84_who_names_thousands_keeps_nobody_waiting(world):
+    """Each is judged for whoever meets it, of every version: for all professionals, with a consent to everybody."""
+    many = [f"Location/{n}" for n in range(600)]
+    half = world.made(of(world.a, *many[:400]), world.patient)
+    for method, path, resource in (
+        ("POST", "Provenance", of(world.a, *many)),
+        ("PUT", f"Provenance/{half}", of(world.a, *many[400:]) | {"id": half}),
+    ):
+        assert world.patient.request(method, path, resource).status_code == 422
+    assert world.system.post("Provenance", of(world.a, *many)).status_code == 201
