@@ -9,11 +9,13 @@ import re
 
 from records.errors import InvalidValue, UnknownParameter, UnsupportedModifier
 
-from .parameters import COLUMNS
-from .query import All, Chain, Criterion, Either, Matched, Negated
+from .query import All, Chain, Either, Matched, Negated
+from .ranges import PREFIXES
 from .types import TYPES, Not
 
 TOKENS = re.compile(r'\s*(\(|\)|"(?:[^"\\]|\\.)*"|[^\s()"]+)')
+ESCAPED = re.compile(r"(\\[\\|$,])|[\\$,]")  # what a value escapes itself; what is a letter here and a mark in a search
+BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*"|\[|\]')
 OPERATORS = "eq ne co sw ew gt lt ge le ap sa eb pr po ss sb in ni re".split()  # noqa: SIM905
 DEEPEST = 50
 
@@ -80,9 +82,10 @@ class Reader:
             if self.take(")") != ")":
                 raise wrong(self.text, "a ) is missing")
             return inner
-        path = first
-        while path.count("[") > path.count("]"):  # a filter on what a reference leads to
-            path += " " + self.take("]")
+        path, open = first, opened(first)
+        while open > 0:  # a filter on what a reference leads to
+            part = self.take("]")
+            path, open = f"{path} {part}", open + opened(part)
         operator = self.take("an operator")
         if operator not in OPERATORS:
             raise wrong(self.text, f"{operator!r} is no operator; known: {', '.join(OPERATORS)}")
@@ -98,9 +101,10 @@ class Reader:
         arms, fault = [], None
         for target in (only,) if only else param.targets:
             try:
-                node = self.comparison(target, rest, operator, value, steps.further(head))
+                there = steps.further(head)
+                node = self.comparison(target, rest, operator, value, there)
                 if bracket:
-                    node = All((parse(target, inner, steps), node))
+                    node = All((parse(target, inner, there), node))
                 arms.append((target, node))
                 steps.taken(head)
             except (UnknownParameter, UnsupportedModifier, InvalidValue) as error:
@@ -110,12 +114,24 @@ class Reader:
         return Chain(param, tuple(arms))
 
 
+def opened(token):
+    """How many brackets a token leaves open; those in a string are letters."""
+    return 0 if token.startswith('"') else token.count("[") - token.count("]")
+
+
 def parted(path, text):
     """(name, has a bracket, what is in it, what follows) of `name`, `name.rest` and `name[...].rest`."""
-    found = re.fullmatch(r"([\w:-]+)(?:\[(.*?)\])?(?:\.(.+))?", path)
-    if not found or (found[2] is not None and not found[3]):
+    head = re.match(r"[\w:-]*", path)[0]
+    rest, inner, open = path[len(head) :], None, 0
+    if rest.startswith("["):
+        for found in BRACKETS.finditer(rest):
+            open += opened(found[0])
+            if open == 0:
+                break
+        inner, rest = rest[1 : found.start()], rest[found.end() :]
+    if not head or open or (rest and not re.match(r"\..", rest)) or (inner is not None and not rest):
         raise wrong(text, f"{path!r} is no path of search parameters")
-    return found[1], found[2] is not None, found[2], found[3]
+    return head, inner is not None, inner, rest[1:]
 
 
 def value_of(token, text):
@@ -131,22 +147,24 @@ def value_of(token, text):
 
 def compared(param, operator, value):
     """`name operator value` as a criterion."""
-    from .parse import check, criterion
+    from .parse import criterion
 
-    if param.code in COLUMNS:
-        given = value if operator == "eq" else operator + value
-        if param.code == "_id" and operator not in ("eq", "ne"):
-            raise UnsupportedModifier("_id", operator, "it takes eq and ne")
-        if param.code == "_id":
-            found = criterion(param.type, "_id", value)
-            return Negated(found) if operator == "ne" else found
-        return criterion(param.type, param.code, given)
+    if operator == "pr":
+        if value not in ("true", "false"):
+            raise InvalidValue(f"{param.code} pr", value, "expected true or false")
+        return criterion(param.type, f"{param.code}:missing", "false" if value == "true" else "true")
+    if param.code == "_id":
+        if operator not in ("eq", "ne"):
+            raise UnsupportedModifier("_id", operator, "in _filter it takes eq, ne, pr")
+        found = criterion(param.type, "_id", value)
+        return Negated(found) if operator == "ne" else found
+    if param.code == "_lastUpdated":
+        if operator not in PREFIXES:
+            known = ", ".join(sorted((*PREFIXES, "pr")))
+            raise UnsupportedModifier("_lastUpdated", operator, f"in _filter it takes {known}")
+        return criterion(param.type, param.code, operator + value)
     if param.family not in TYPES or not param.indexed:
         raise UnknownParameter(param.type, param.code, "it is not supported here")
-    if operator == "pr":
-        found = Criterion(param, ({"true": "false", "false": "true"}.get(value, value),), "missing")
-        check(found)
-        return found
-    escaped = re.sub(r"([\\,$])", r"\\\1", value)
+    escaped = ESCAPED.sub(lambda m: m[0] if m[1] or (m[0], param.kind) == ("$", "composite") else "\\" + m[0], value)
     match = TYPES[param.family].compared(operator, param, escaped)
     return Negated(Matched(match.match)) if isinstance(match, Not) else Matched(match)

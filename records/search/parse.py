@@ -13,7 +13,7 @@ from records.errors import InvalidValue, Issue, UnknownParameter, UnknownQuery, 
 
 from . import logical, parameters
 from .parameters import parameter
-from .query import Chain, Criterion, Has, Ids, Include, Query, Sort, Updated, Within
+from .query import Chain, Criterion, Has, Ids, Include, Negated, Query, Sort, Updated, Within
 from .steps import Steps
 from .types import TYPES, date
 from .types.base import SearchType, split, unescape
@@ -121,8 +121,10 @@ def criterion(type, name, value, steps=None):
     if code == "_id":
         return _ids(param, modifier, texts)
     if code == "_lastUpdated":
+        if modifier == "missing":
+            return _never_missing(code, value)
         if modifier:
-            raise UnsupportedModifier(code, modifier, "it takes none")
+            raise UnsupportedModifier(code, modifier, "it takes missing")
         return Updated(tuple(date.limits(param, text) for text in texts))
     if param.family not in TYPES or not param.indexed:
         raise UnknownParameter(type, code, "it is not supported here")
@@ -147,9 +149,18 @@ def _known(type, code):
     return param
 
 
+def _never_missing(code, value):
+    """:missing of what every resource has."""
+    if value not in ("true", "false"):
+        raise InvalidValue(f"{code}:missing", value, "expected true or false")
+    return Ids(()) if value == "true" else Negated(Ids(()))
+
+
 def _ids(param, modifier, texts):
+    if modifier == "missing":
+        return _never_missing("_id", ",".join(texts))
     if modifier:
-        raise UnsupportedModifier("_id", modifier, "it takes none")
+        raise UnsupportedModifier("_id", modifier, "it takes missing")
     ids = tuple(unescape(text) for text in texts)
     for id in ids:
         if not ID.fullmatch(id):

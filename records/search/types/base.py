@@ -128,6 +128,7 @@ class SearchType:
         return getattr(self, self.modifiers[name])(param, texts)
 
     compares: dict = {}  # operator of _filter -> the modifier that means it
+    operators: tuple = ()  # of _filter that a type compares by itself
 
     def compared(self, operator, param, text):
         """What rows satisfy `param operator text` of _filter. (search_filter.html#ops)"""
@@ -136,7 +137,7 @@ class SearchType:
         if operator == "ne":
             return Not(self.match(param, (text,)))
         if operator not in self.compares:
-            known = ", ".join(sorted(("eq", "ne", "pr", *self.compares)))
+            known = ", ".join(sorted({"eq", "ne", "pr", *self.compares, *self.operators}))
             raise UnsupportedModifier(param.code, operator, f"in _filter a {self.kind} takes {known}")
         return self.modified(self.compares[operator], param, (text,))
 

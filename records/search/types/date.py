@@ -37,6 +37,7 @@ class Date(IndexRow):
 class DateType(SearchType):
     kind = "date"
     table = "date"
+    operators = (*PREFIXES, "po")
     sort_key = f"coalesce({{0}}.low, {MIN - 1})"
     ignored = frozenset(("string", "Age", "Range"))  # Procedure.performed, say, in words
 

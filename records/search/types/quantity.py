@@ -124,6 +124,7 @@ def limits_of(value, type):
 class QuantityType(SearchType):
     kind = "quantity"
     table = "quantity"
+    operators = tuple(PREFIXES)
     types = frozenset(("Quantity", "Age", "Duration", "Distance", "Count", "Money", "Range", "SampledData"))
 
     # write side
@@ -215,6 +216,7 @@ class QuantityType(SearchType):
 class NumberType(SearchType):
     kind = "number"
     table = "quantity"
+    operators = tuple(PREFIXES)
     sort = QuantityType.sort
     compared = QuantityType.compared
 

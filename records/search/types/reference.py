@@ -53,6 +53,7 @@ def targets(text):
 class ReferenceType(SearchType):
     kind = "reference"
     table = "reference"
+    operators = ("re",)
 
     def compared(self, operator, param, text):
         """re is eq: what is referred to."""

@@ -32,6 +32,7 @@ class String(IndexRow):
 class StringType(SearchType):
     kind = "string"
     table = "string"
+    operators = ("co", "ew", "sw")
     sort_key = "coalesce({0}.folded, '')"
     sort_type = "text"
 
