@@ -14,6 +14,7 @@ from records.operations import inputs, operation
 from records.resources.references import local
 
 from .audit.served import is_told
+from .majority import of_patient
 from .pieces import dated, own
 from .policy import policy
 from .sources.scopes import covering
@@ -26,7 +27,7 @@ DOSSIER = {  # what an operation sets on the record as such
     "close-record": ("closed", "now()"),
     "reopen-record": ("closed", "NULL"),
 }
-OF_HOLDER = ("close-record", "reopen-record", "name-proxy", "end-proxy")  # not for a mandated proxy
+OF_HOLDER = ("close-record", "reopen-record", "name-proxy", "end-proxy")  # not for who was named
 
 
 def decision(name):
@@ -122,7 +123,9 @@ def unblock(interaction, key, access):
 
 @decision("name-proxy")
 def name_proxy(interaction, key, access):
-    """Let a person, by the login, act for the patient."""
+    """Let a person, by the login, act for the patient; whom a legal representative names has no more than that one."""
+    mandated = access.actor.person.patient == key
+    end = None if mandated else of_patient(key)
     rows = execute(
         "SELECT p.user_id FROM person p JOIN auth_user u ON u.id = p.user_id"
         " WHERE u.username = %s AND p.kind = 'patient' AND u.is_active AND p.patient_key IS DISTINCT FROM %s",
@@ -131,19 +134,20 @@ def name_proxy(interaction, key, access):
     if not rows:
         raise errors.NotFound("A person with this login")
     execute(
-        "INSERT INTO proxy (patient, person_id, kind) SELECT %s, %s, 'mandated' WHERE NOT EXISTS (SELECT FROM proxy px"
-        f" WHERE px.patient = %s AND px.person_id = %s AND {dated('px')})",
-        (key, rows[0][0], key, rows[0][0]),
+        "INSERT INTO proxy (patient, person_id, kind, until)"
+        " SELECT %s, %s, %s, CASE WHEN w.until > now() THEN w.until END FROM (SELECT %s::timestamptz AS until) w"
+        f" WHERE NOT EXISTS (SELECT FROM proxy px WHERE px.patient = %s AND px.person_id = %s AND {dated('px')})",
+        (key, rows[0][0], "mandated" if mandated else "delegated", end, key, rows[0][0]),
     )
     return []
 
 
 @decision("end-proxy")
 def end_proxy(interaction, key, access):
-    """End what a mandated person may do; a representative of the law is changed by the directory."""
+    """End what somebody who was named may do; a representative of the law is changed by the directory."""
     execute(
         f"UPDATE proxy px SET until = now() FROM auth_user u WHERE px.patient = %s AND {dated('px')}"
-        " AND u.id = px.person_id AND u.username = %s AND px.kind = 'mandated'",
+        " AND u.id = px.person_id AND u.username = %s AND px.kind <> 'representative'",
         (key, given(interaction, "login")),
     )
     return []

@@ -1,7 +1,8 @@
 """A representative of a minor is one until the minor's majority: `Proxy.until` says so, judged at each request.
 
 (Code civil art. 371-1, 414) The end follows from the birth date of the Patient, when the representation is entered and
-when the date is. Who represents a person who is of age already, as a guardian, has no such end.
+when the date is. Who represents a person who is of age already, as a guardian, has no such end. Whom a representative
+names has the end of the representative.
 """
 
 from datetime import MAXYEAR, UTC, datetime, timedelta
@@ -50,7 +51,7 @@ def birth_dates_were_written(batch, **_):
     if ends:
         execute(
             "UPDATE proxy px SET until = e.at FROM unnest(%s::int8[], %s::timestamptz[]) AS e(patient, at)"
-            " WHERE px.patient = e.patient AND px.kind = 'representative' AND px.since < e.at"
+            " WHERE px.patient = e.patient AND px.kind <> 'mandated' AND px.since < e.at"
             " AND (px.until IS NULL OR px.until > e.at)",
             ([key for key, _ in ends], [end for _, end in ends]),
         )

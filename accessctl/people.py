@@ -78,11 +78,17 @@ class AttendingDoctor(Dated):
 
 
 class Proxy(Dated):
-    """A person acts for a patient: legal representative, or someone whom the patient named."""
+    """A person acts for a patient: a legal representative, whom that one named, or whom the patient named.
+
+    Whom a representative names has no more than the representative: neither what is kept from representatives, nor
+    anything after the majority.
+    """
+
+    KINDS = [("representative", "representative"), ("delegated", "delegated"), ("mandated", "mandated")]
 
     patient = models.BigIntegerField()
     person = models.ForeignKey(Person, on_delete=models.CASCADE)
-    kind = models.CharField(max_length=14, choices=[("representative", "representative"), ("mandated", "mandated")])
+    kind = models.CharField(max_length=14, choices=KINDS)
 
     class Meta:
         db_table = "proxy"
@@ -90,7 +96,7 @@ class Proxy(Dated):
 
     def save(self, *args, **named):
         since = self.since if isinstance(self.since, datetime) else datetime.now(UTC)
-        end = of_patient(self.patient) if self.kind == "representative" else None
+        end = of_patient(self.patient) if self.kind != "mandated" else None
         if end and since < end and (self.until is None or self.until > end):
             self.until = end
         super().save(*args, **named)

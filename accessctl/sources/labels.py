@@ -49,7 +49,7 @@ def invisible(actor, code, type, alias, pk):
 def representing(person, patient):
     return SQL(
         f"EXISTS (SELECT FROM proxy rx WHERE rx.patient = {patient} AND rx.person_id = %s"
-        " AND rx.kind = 'representative')",
+        " AND rx.kind <> 'mandated')",  # whom a representative names is told no more
         (person.user,),
     )
 

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from accessctl.labels import VISIBILITY
 from accessctl.majority import majority
 from accessctl.people import Proxy
 
@@ -58,3 +59,29 @@ def test_a_birth_date_that_comes_later_ends_it(world):
     assert mother.get(f"Patient/{minor}").status_code == 200
     assert world.system.put(f"Patient/{minor}", tree | {"birthDate": born(40)}).status_code == 200
     assert mother.get(f"Patient/{minor}").status_code == 404
+
+
+def test_whom_a_representative_names_has_no_more(world):
+    """A second login of the mother, or a friend, neither learns the minor's secret nor stays when he is of age."""
+    minor = world.made({"resourceType": "Patient", "birthDate": born(-100)})
+    secret, plain = world.observation(minor, [(VISIBILITY, "INVISIBLE_REPRESENTANTS_LEGAUX")]), world.observation(minor)
+    mother = represents(minor, "mother", since=datetime.now(UTC) - timedelta(days=3000))
+    person("friend", "patient")
+
+    def names(who, name="name-proxy"):
+        body = {"resourceType": "Parameters", "parameter": [{"name": "login", "valueString": "friend"}]}
+        return who.post(f"Patient/{minor}/${name}", body).status_code
+
+    friend = api("friend")
+    assert names(mother) == 200 and friend.get(f"Observation/{plain}").status_code == 200
+    assert friend.get(f"Observation/{secret}").status_code == mother.get(f"Observation/{secret}").status_code == 404
+    assert names(friend) == 404, "nor names others"
+    named, mothers = (Proxy.objects.get(person__user__username=login) for login in ("friend", "mother"))
+    world.system.put(f"Patient/{minor}", {"resourceType": "Patient", "id": minor, "birthDate": born(-99)})
+    mothers.refresh_from_db()
+    named.refresh_from_db()
+    assert named.until == mothers.until and named.until > datetime.now(UTC)
+    assert names(mother, "end-proxy") == 200 and friend.get(f"Observation/{plain}").status_code == 404
+    child = api(person("son", "patient", patient=minor).user.username)
+    assert names(child) == 200 and friend.get(f"Observation/{plain}").status_code == 200
+    assert Proxy.objects.filter(person__user__username="friend", kind="mandated", until=None).count() == 1

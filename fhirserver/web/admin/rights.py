@@ -100,7 +100,7 @@ def people(key):
     ends = {"proxy": "representative", "attending_doctor": "attending"}
     return [
         each | {"what": OF_PEOPLE[each["table"]][0],
-                "ends": ends.get(each["table"]) if each["holds"] and each["more"] in ("", "representative") else None}
+                "ends": ends.get(each["table"]) if each["holds"] and each["more"] != "mandated" else None}
         for each in found
     ]  # fmt: skip
 
@@ -253,7 +253,7 @@ def end(request, id, kind):
     if kind not in NAMED:
         raise Http404
     row = request.POST.get("row", "")
-    only = " AND t.kind = 'representative'" if kind == "representative" else ""
+    only = " AND t.kind <> 'mandated'" if kind == "representative" else ""
     with atomic():
         done = execute(
             f"UPDATE {NAMED[kind]} t SET until = now() WHERE t.id = %s AND t.patient = %s AND {dated('t')}{only}"
