@@ -46,6 +46,9 @@ def expansion(url, depth=0):
     systems = valuesets.systems(url)
     if url in WHOLE:
         return Codes(frozenset(), frozenset((WHOLE[url],)))
+    system, _, code = url.partition("?fhir_vs=isa/")
+    if code:
+        return Codes(frozenset((system, each) for each in below(system, code)), frozenset())
     raise CannotExpand(f"{url}: its codes cannot be listed here" if systems else f"{url}: no such value set here")
 
 
