@@ -170,8 +170,15 @@ def place(base, row):
 def cut(body, query):
     """The stored bytes, or the part of the resource that _summary or _elements asks for."""
     if query.summary in SUBSETS or query.elements:
-        return subset(parse(bytes(body)), query.summary, query.elements)
+        resource = parse(bytes(body))
+        return subset(resource, query.summary, elements_of(resource["resourceType"], query.elements))
     return Raw(body)
+
+
+def elements_of(type, named):
+    """Those of _elements that are for a type: `name`, and `Patient.name` of a Patient."""
+    parts = (name.rpartition(".") for name in named)
+    return tuple(element for of, _, element in parts if of in ("", type))
 
 
 def missing(interaction, access):

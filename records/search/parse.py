@@ -8,8 +8,8 @@ from dataclasses import replace
 
 from records import keys
 from records.definitions.compartments import compartment
-from records.definitions.structures import RESOURCE_TYPES, is_resource_type
-from records.errors import InvalidValue, Issue, UnknownParameter, UnknownQuery, UnsupportedModifier
+from records.definitions.structures import RESOURCE_TYPES, is_resource_type, structure
+from records.errors import InvalidValue, Issue, TooCostly, UnknownParameter, UnknownQuery, UnsupportedModifier
 
 from . import logical, parameters
 from .parameters import parameter
@@ -23,6 +23,8 @@ ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 DEFAULT_COUNT, MOST = 50, 1000
 SUMMARIES = ("true", "text", "data", "count", "false")
 CONTAINED = ("false", "true", "both")
+ONCE = ("_count", "_total", "_summary", "_contained", "_containedType")
+MOST_KEYS = 20  # of an order: each is a join
 TOTALS = ("none", "estimate", "accurate")
 
 
@@ -64,6 +66,7 @@ def _parse(types, pairs, strict, default_count, most, within):
     """(a Query for each type, warnings, the pairs used): a pair counts when all types know it."""
     arms = tuple(Query(type, _compartment(type, within), count=default_count) for type in types)
     warnings, used, steps = [], [], Steps()
+    last = {name: value for name, value in pairs if value}
     for name, value in pairs:
         if name in BESIDE:
             continue
@@ -71,22 +74,55 @@ def _parse(types, pairs, strict, default_count, most, within):
             raise UnknownQuery(value, "none")
         try:
             if not value:
-                raise UnknownParameter(types[0] if types else "", name, "it has no value")
+                raise _left_out(f"{name} has no value.")
+            if name in ONCE and value != last[name]:
+                raise _left_out(f"{name}={value}: it is given again, and the last counts.")
             arms = tuple(_with(arm, types, name, value, most, steps) for arm in arms)
             used.append((name, value))
         except (UnknownParameter, UnsupportedModifier) as fault:
             if strict:
                 raise
             warnings += [replace(i, severity="warning", diagnostics=f"Ignored: {i.diagnostics}") for i in fault.issues]
+    warnings += _about_elements(arms, strict)
     return arms, warnings, tuple(dict.fromkeys(used))
+
+
+def _left_out(said):
+    """The error of a parameter that is there and says nothing."""
+    return UnknownParameter(issues=[Issue("error", UnknownParameter.code, said)])
+
+
+def _about_elements(arms, strict):
+    """What _elements names that no type has; what comes along by an include may have it."""
+    shown = arms[0] if arms else None
+    if not shown or not shown.elements:
+        return
+    if shown.summary in ("true", "text", "data"):
+        said = f"_summary={shown.summary} is not followed: _elements says what is shown."
+        yield Issue("information", "informational", said)
+    if shown.includes:
+        return
+    of = {a.type: {n for e in structure(a.type).elements.values() for n in (e.name, e.key)} for a in arms}
+    for name in shown.elements:
+        type, _, element = name.rpartition(".")
+        if not any(element in of[each] for each in of if type in ("", each)):
+            said = f"_elements={name}: {', '.join(arm.type for arm in arms[:3])} has no element of that name."
+            if strict:
+                raise _left_out(said)
+            yield Issue("warning", UnknownParameter.code, said)
 
 
 def _with(query, types, name, value, most, steps):
     """The query with one pair more."""
-    if name.partition(":")[0] in INCLUDES:
+    code, _, modifier = name.partition(":")
+    if code in INCLUDES:
         return replace(query, includes=(*query.includes, _include(types, name, value)))
-    if name in RESULTS:
+    if code in RESULTS:
+        if modifier:
+            raise UnsupportedModifier(code, modifier, "it takes none")
         return RESULTS[name](query, value, most)
+    if name == "_text" and query.type in parameters.PLAIN_RESOURCES and len(types) > 1:
+        return replace(query, criteria=(*query.criteria, Ids(())))  # it has no narrative, and others have
     return replace(query, criteria=(*query.criteria, criterion(query.type, name, value, steps)))
 
 
@@ -116,6 +152,10 @@ def criterion(type, name, value, steps=None):
     if dot:
         return _chain(type, code, rest, value, steps)
     code, _, modifier = name.partition(":")
+    if code in ("_list", "_filter"):
+        raise UnsupportedModifier(code, modifier, "it takes none")
+    if code == "_has":
+        raise InvalidValue(name, value, "expected _has:Type:reference:parameter=value")
     param = _known(type, code)
     texts = tuple(split(value, ","))
     if code == "_id":
@@ -145,7 +185,8 @@ def _known(type, code):
     if param is None and parameters.building(type, code):
         raise UnknownParameter(type, code, "it is being indexed, and can be used when that is done")
     if param is None:
-        raise UnknownParameter(type, code, f"known: {', '.join(sorted(parameters.parameters(type)))}")
+        known = (p.code for p in parameters.parameters(type).values() if p.indexed or p.code in parameters.COLUMNS)
+        raise UnknownParameter(type, code, f"known: {', '.join(sorted(known))}")
     return param
 
 
@@ -173,9 +214,9 @@ def _reference(type, name):
     code, _, only = name.partition(":")
     param = _known(type, code)
     if param.kind != "reference":
-        raise UnknownParameter(type, name, f"{code} is not a reference: it cannot be chained")
+        raise UnknownParameter(type, name, f"{code} is not a reference")
     if only and (not is_resource_type(only) or (param.targets and only not in param.targets)):
-        raise UnsupportedModifier(code, only, f"expected one of {', '.join(param.targets)}")
+        raise UnsupportedModifier(code, only, f"expected one of {', '.join(param.targets) or 'the resource types'}")
     return param, only
 
 
@@ -269,8 +310,10 @@ def _count(query, value, most):
 
 
 def _sort(query, value, most):
-    keys = []
+    keys = list(query.sort)
     for text in split(value, ","):
+        if len(keys) == MOST_KEYS:
+            raise TooCostly(f"A search is sorted by at most {MOST_KEYS} keys.")
         code = text.removeprefix("-")
         if not code:
             raise InvalidValue("_sort", value, "expected search parameters between commas, - before one to descend")
@@ -310,7 +353,12 @@ def _one_of(name, attribute, allowed):
 
 
 def _elements(query, value, most):
-    return replace(query, elements=tuple(e.strip() for e in value.split(",") if e.strip()))
+    """Top-level elements: of `name.family` the whole name; `Patient.name` is of one type. (search.html#elements)"""
+    named = []
+    for text in filter(None, map(str.strip, value.split(","))):
+        first, *rest = text.split(".")
+        named.append(f"{first}.{rest[0]}" if rest and is_resource_type(first) else first)
+    return replace(query, elements=tuple(dict.fromkeys((*query.elements, *named))))
 
 
 def _contained(query, value, most):

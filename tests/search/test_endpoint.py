@@ -40,6 +40,7 @@ CASES = {
     "?_tag=x": ["Patient/p2", "Practitioner/d1"],
     "?_id=p1": ["Patient/p1"],
     "?_lastUpdated=gt2020": ALL,
+    "?_text=nowhere": [],  # a Binary has no narrative, which is no reason to leave it out
     "?_lastUpdated=lt2020": [],
     "?_type=Observation,Condition&patient=p1": ["Condition/c1", "Observation/o1", "Observation/o2"],
     "?_type=Observation,Condition&patient.gender=female": ["Observation/o3"],
@@ -95,6 +96,50 @@ def test_what_is_asked_of_all_types_must_be_known_to_all(api):
     assert api.get("?_type=Patient,Nonsense").status_code == 400
     assert api.get("?_type=Patient,Observation&_sort=date", **strict).status_code == 400
     assert api.get("Patient/p1/Nonsense").status_code == 404
+
+
+def shown(answer, n=0):
+    return set(answer.tree["entry"][n]["resource"]) - {"resourceType", "id", "meta"}
+
+
+def said(answer):
+    last = answer.tree["entry"][-1]
+    return str(last["resource"]["issue"]) if last["search"]["mode"] == "outcome" else ""
+
+
+def test_elements_by_the_names_that_people_use(api):
+    strict = {"Prefer": "handling=strict"}
+    for asked in ("gender", "Patient.gender", "gender.extension", "gender,Patient.id", "gender&_elements=gender"):
+        answer = api.get(f"Patient?_id=p1&_elements={asked}", **strict)
+        assert shown(answer) == {"gender"} and not said(answer), asked
+    assert shown(api.get("Patient?_id=p1&_elements=gender&_elements=link")) == {"gender", "link"}
+    answer = api.get("Observation?_id=o1&_include=Observation:patient&_elements=Observation.status,link")
+    assert (shown(answer), shown(answer, 1)) == ({"status", "code"}, {"link"})
+    answer = api.get("?_type=Patient,Observation&_id=p1,o1&_sort=_id&_elements=Observation.subject,gender", **strict)
+    assert (shown(answer), shown(answer, 1)) == ({"status", "code", "subject"}, {"gender"})
+    answer = api.get("Patient?_id=p1&_elements=gender,bogus")
+    assert shown(answer) == {"gender"} and "bogus" in said(answer)
+    assert api.get("Patient?_id=p1&_elements=bogus", **strict).status_code == 400
+    answer = api.get("Patient?_id=p1&_elements=gender&_summary=text")
+    assert shown(answer) == {"gender"} and "_summary=text" in said(answer)
+
+
+def test_what_may_be_given_once_and_what_says_nothing(api):
+    strict = {"Prefer": "handling=strict"}
+    for asked, words in (("_count=2&_count=1", "_count=2: it is given again"), ("_total=none&_total=accurate", "again"),
+                         ("_sort:desc=_id", "'desc' does not apply"), ("_list:not=x", "'not' does not apply"),
+                         ("gender=", "gender has no value")):  # fmt: skip
+        answer = api.get(f"Patient?{asked}")
+        assert answer.status_code == 200 and words in said(answer), asked
+        assert asked.partition("&")[0] not in link(answer, "self")
+        assert api.get(f"Patient?{asked}", **strict).status_code == 400
+    assert not said(api.get("Patient?_count=1&_count=1", **strict))
+    ordered = [e["resource"]["id"] for e in api.get("Patient?_sort=active&_sort=-_id", **strict).tree["entry"]]
+    assert ordered == ["p2", "p1"]
+    assert api.get("Patient?_has=x").status_code == 400
+    answer = api.get("Patient?_sort=" + ",".join(["_id", "gender"] * 11))
+    assert answer.tree["issue"][0]["code"] == "too-costly"
+    assert "_query" not in said(api.get("Patient?nonsense=1")), "it is no parameter that anybody can use"
 
 
 def test_rights_come_before_the_match(api):
