@@ -14,12 +14,15 @@ from ..search.types import TYPES
 from .interaction import KEPT_ELSEWHERE, SEARCHED_BY, VERBS, Outcome, interaction
 from .parse import COMPARTMENTS, SERVED
 
-DATE = "2026-11-23"  # of the last change to what is stated here
+DATE = "2026-11-30"  # of the last change to what is stated here
 CODES = ("read", "vread", "update", "patch", "delete", "history-instance", "history-type", "create", "search-type")
 SYSTEM = ("transaction", "batch", "search-system", "history-system")
 ENFORCED = ["enforced"]
 BESIDE = sorted(("_filter", "_has", "_list", "_type", *INCLUDES, *RESULTS))  # what no SearchParameter defines
+KINDS = {"_count": "number", "_type": "token", "_list": "token", "_total": "token", "_summary": "token"}  # else special
+ANY = "Provenance:target"  # of the references that may lead to any type, the one that is listed for each
 SECURITY = []  # functions: base URL -> an extension of rest.security, of whoever gives tokens
+REVERSE = "_revinclude takes every reference that may lead to a type, also those not listed that may lead to any."
 COMPARTMENT = "http://hl7.org/fhir/CompartmentDefinition/"
 
 
@@ -49,7 +52,7 @@ def statement(base, parameters_version):
             "rest": [
                 {
                     "mode": "server",
-                    "documentation": f"Beside its parameters each search knows {', '.join(BESIDE)}.",
+                    "documentation": f"{REVERSE} Beside its parameters each search knows {', '.join(BESIDE)}.",
                     "security": {
                         "cors": True,
                         "service": [
@@ -76,6 +79,7 @@ def statement(base, parameters_version):
                     },
                     "resource": [of_type(type, known, base) for type in sorted(SERVED)],
                     "interaction": [{"code": code} for code in SYSTEM if code in known],
+                    "searchParam": of_all(),
                     "operation": listed(None, base),
                 }
                 | ({"compartment": [COMPARTMENT + name.lower() for name in COMPARTMENTS]} if COMPARTMENTS else {})
@@ -106,9 +110,31 @@ def of_type(type, known, base):
             if answered(p)
         ],
     }
+    found["searchInclude"], found["searchRevInclude"] = includes(type)
     if own := listed(type, base):
         found["operation"] = own
     return found
+
+
+def of_all():
+    """What every type is searched by, and what no SearchParameter of a type defines."""
+    types = [type for type in sorted(SERVED) if type not in KEPT_ELSEWHERE]
+    known = [p for p in parameters(types[0]).values() if all(p.code in parameters(t) for t in types) and answered(p)]
+    return [{"name": p.code, "definition": p.url, "type": p.kind} for p in sorted(known, key=lambda p: p.code)] + [
+        {"name": code, "type": KINDS.get(code, "special")} for code in BESIDE
+    ]
+
+
+def includes(type):
+    """(_include, _revinclude) of a type: an empty list would say that there is none."""
+    own = [f"{type}:{p.code}" for p in references(type)]
+    found = [f"{source}:{p.code}" for source in sorted(SERVED - KEPT_ELSEWHERE.keys()) for p in references(source)
+             if (p.targets and len(p.targets) < len(SERVED) // 2 and type in p.targets)]  # fmt: skip
+    return ["*", f"{type}:*", *own], ["*", *sorted({*found, ANY})]
+
+
+def references(type):
+    return sorted((p for p in parameters(type).values() if p.kind == "reference"), key=lambda p: p.code)
 
 
 def kept_elsewhere(type, base):

@@ -166,6 +166,27 @@ def test_every_search_parameter_is_accepted(api, types, name):
     assert refused == {}
 
 
+@pytest.mark.parametrize("name", FIRST)
+def test_every_include_is_claimed_and_accepted(api, types, name):
+    """An empty list would say that the server does not support includes. (capabilitystatement-definitions.html)"""
+    references = {f"{name}:{p.code}" for p in parameters(name).values() if p.kind == "reference"}
+    assert set(types[name]["searchInclude"]) == {"*", f"{name}:*", *references}
+    assert "Provenance:target" in types[name]["searchRevInclude"]
+    for how in ("searchInclude", "searchRevInclude"):
+        form = "&".join(f"_{how.removeprefix('search').lower()}={value}" for value in types[name][how])
+        answer = api.post(f"{name}/_search", f"_count=1&{form}".encode(), type=FORM, prefer="handling=strict")
+        assert answer.status_code == 200, answer.content
+    assert "Observation:patient" in types["Patient"]["searchRevInclude"]
+
+
+def test_what_is_searched_everywhere_is_claimed_once_for_all(api, rest, types):
+    claimed = {p["name"] for p in rest["searchParam"]}
+    assert {"_id", "_lastUpdated", "_tag", "_content", "_sort", "_filter", "_has"} <= claimed and "_text" not in claimed
+    for name in claimed & {p["name"] for p in types["Binary"]["searchParam"]}:
+        form = f"{name}={value('Binary', name)}&_summary=count".encode()
+        assert api.post("_search", form, type=FORM, prefer="handling=strict").status_code == 200, name
+
+
 def test_what_is_not_claimed_is_not_accepted(api, types):
     for name in FIRST:
         claimed = {p["name"] for p in types[name]["searchParam"]}
