@@ -13,6 +13,7 @@ from records.keys import identity
 from records.operations import inputs, operation
 from records.resources.references import local
 
+from .audit.readers import DECISIONS
 from .audit.served import is_told
 from .majority import of_patient
 from .pieces import dated, own
@@ -43,6 +44,7 @@ def decision(name):
                            touched=[Touched(type, id, None, key) for type, id in references])  # fmt: skip
 
         operation(name, "instance", on="Patient", needs=None, affects_state=True, before=inputs.taken)(handler)
+        DECISIONS.append(f"${name}")
         return function
 
     return register

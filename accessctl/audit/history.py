@@ -97,7 +97,8 @@ def reached(access, id, key):
     may = readable(access, "search-type")
     with as_system():
         return execute(
-            f"SELECT EXISTS (SELECT FROM (SELECT %s::bigint AS patient) a WHERE ({may.text}))"
+            "SELECT EXISTS (SELECT FROM (SELECT %s::bigint AS patient, 'read' AS interaction, 200 AS status) a"
+            f" WHERE ({may.text}))"
             " AND EXISTS (SELECT FROM resource r WHERE r.identity = %s AND r.type = %s AND r.id = %s)",
             (key, *may.params, key, type_number("Patient"), id),
             prepare=False,

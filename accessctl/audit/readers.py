@@ -6,6 +6,8 @@ Registered clients without a person read what their scopes cover.
 
 What a record is about bounds it for people: of the resources it names they are told those that they may see, and a
 record all of whose resources are hidden from them is hidden. (CSP R1111-33: the trace of a minor's secret is one)
+A professional is not told what a patient has decided, nor whose glass could not be broken: whom a patient keeps out,
+and of what, is no professional's business. (EHDS art. 8)
 """
 
 from dataclasses import replace
@@ -25,6 +27,7 @@ from ..sources.scopes import covered
 
 TYPE = "AuditEvent"
 WHATEVER = parse("user/*.rs")
+DECISIONS = []  # what a patient decides about the record, as the audit names it: decisions.py
 PERMISSION = (
     "SELECT EXISTS (SELECT FROM auth_permission p JOIN django_content_type c ON c.id = p.content_type_id"
     " WHERE c.app_label = 'accessctl' AND p.codename = %s AND ("
@@ -74,8 +77,9 @@ def of(actor):
             "a.patient = ANY(ARRAY(SELECT ad.patient FROM attending_doctor ad WHERE ad.person_id = %s"
             f" AND {dated('ad')} AND NOT EXISTS (SELECT FROM block bl WHERE bl.patient = ad.patient"
             f" AND bl.person_id = %s AND {dated('bl')})"
-            " AND NOT EXISTS (SELECT FROM dossier dc WHERE dc.patient = ad.patient AND dc.closed <= now())))",
-            (person.user, person.user),
+            " AND NOT EXISTS (SELECT FROM dossier dc WHERE dc.patient = ad.patient AND dc.closed <= now())))"
+            " AND NOT (a.interaction = ANY(%s) OR a.interaction = '$break-glass' AND a.status >= 400)",
+            (person.user, person.user, DECISIONS),
         )
     return FALSE
 

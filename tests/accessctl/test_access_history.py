@@ -11,6 +11,7 @@ from records.resources.validation import check
 
 from .people import person
 from .test_audit_event import about, officer
+from .test_emergency import SYSTEM, glass
 
 
 def history(who, path="$access-history", **headers):
@@ -116,6 +117,33 @@ def test_who_may_ask(seen):
     assert texts(history(w.doctor, f"{w.a}/$access-history"))
     assert w.doctor.get("Patient/$access-history").status_code == 400
     assert texts(history(w.proxy))
+
+
+def test_no_professional_is_told_what_the_patient_decides(seen):
+    """Whom a patient keeps out, and that somebody was kept out: not even the attending doctor, by no way of asking."""
+    doctor = Person.objects.get(user__username="doctor")
+    AttendingDoctor.objects.create(patient=seen.key, person=doctor)
+    seen.system.put("Practitioner/dr-stranger", {"resourceType": "Practitioner", "id": "dr-stranger"})
+    patient = seen.system.get(f"Patient/{seen.a}").tree
+    patient["identifier"] = [{"system": SYSTEM, "value": "4711"}]
+    seen.system.put(f"Patient/{seen.a}", patient)
+
+    def told():
+        """All but the own requests, which these are."""
+        found = texts(history(seen.doctor, f"{seen.a}/$access-history?others-only=true&_count=200"))
+        by = [e["resource"] for e in seen.doctor.get("AuditEvent?_count=200").tree["entry"]]
+        return found, [e["id"] for e in by if "doctor" not in str(e["agent"]) and "Martin" not in str(e["agent"])]
+
+    before = told()
+    for name, given in (("block", ("practitioner", "Practitioner/dr-stranger")), ("oppose-emergency", None),
+                        ("name-proxy", ("login", "bob")), ("report-access", ("event", "1"))):  # fmt: skip
+        body = [{"name": given[0], "valueString": given[1]}] if given else []
+        seen.patient.post(f"Patient/{seen.a}/${name}", {"resourceType": "Parameters", "parameter": body})
+    assert glass(seen.stranger).status_code == glass(seen.doctor).status_code == 404
+    assert told() == before
+    assert "entry" not in seen.doctor.get("AuditEvent?entity=Practitioner/dr-stranger").tree
+    assert [said for said in texts(history(seen.patient)) if "blocked a professional" in said]
+    assert seen.doctor.get("AuditEvent?outcome=4").tree.get("entry") is None
 
 
 def test_pages_and_bounds(seen):
