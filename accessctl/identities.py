@@ -34,23 +34,31 @@ def digests(resource):
         return []
     found = [
         f"{each['system']}|{each['value']}"
-        for each in resource.get("identifier") or ()
-        if isinstance(each, dict) and each.get("system") in INS and isinstance(each.get("value"), str)
+        for each in parts(resource, "identifier")
+        if isinstance(each.get("system"), str) and each["system"] in INS and isinstance(each.get("value"), str)
         and each.get("use") != "old" and any(c.get("code") in TYPES for c in codings(each))
     ]  # fmt: skip
     return [sha256(each.encode()).digest() for each in dict.fromkeys(found)]
 
 
 def codings(identifier):
-    return [c for c in (identifier.get("type") or {}).get("coding") or () if isinstance(c, dict)]
+    type = identifier.get("type")
+    return parts(type, "coding") if isinstance(type, dict) else []
+
+
+def parts(element, name):
+    """The elements of that name: this is asked before the resource is checked, of whatever was sent."""
+    found = element.get(name)
+    return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
 
 
 def is_qualified(resource):
     """Does its identity reliability say so?"""
-    for extension in resource.get("extension") or ():
-        if isinstance(extension, dict) and str(extension.get("url")).endswith(RELIABILITY):
-            for inner in extension.get("extension") or ():
-                if inner.get("url") == STATUS and (inner.get("valueCoding") or {}).get("code") in QUALIFIED:
+    for extension in parts(resource, "extension"):
+        if str(extension.get("url")).endswith(RELIABILITY):
+            for inner in parts(extension, "extension"):
+                value = inner.get("valueCoding")
+                if inner.get("url") == STATUS and isinstance(value, dict) and value.get("code") in QUALIFIED:
                     return True
     return False
 

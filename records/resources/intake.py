@@ -11,6 +11,9 @@ from .references import local, places
 from .validation import check
 
 BUSINESS = frozenset(("code-invalid", "invariant", "business-rule", "processing", "not-found", "duplicate"))
+SHAPELY = BUSINESS | {
+    "required"
+}  # with no other error each element is what its definition says, or absent: rules may look
 
 
 def accept(pairs):
@@ -19,7 +22,9 @@ def accept(pairs):
     for target, write in pairs:
         if write.resource is None:
             continue
-        issues = [*check(write.resource, write.type), *rules.issues(write.resource, write.type)]
+        issues = check(write.resource, write.type)
+        if all(i.code in SHAPELY for i in issues if i.severity in ("error", "fatal")):
+            issues += rules.issues(write.resource, write.type)
         if target.expression:
             issues = [replace(i, expression=within(i.expression, target.expression)) for i in issues]
         wrong += [i for i in issues if i.severity in ("error", "fatal")]
