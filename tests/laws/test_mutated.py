@@ -48,8 +48,8 @@ PATCHED = ["/name", "/name/0/family", "/name/-", "/name/0/given/99", "/zzz", "",
            "/resourceType", "/code/coding/0~1", "/subject", "/status"]  # fmt: skip
 OURS = [
     consent("x", "permit", to="Practitioner/y", nested=[provision(type="deny", to="Organization/z")]),
-    {"resourceType": "SearchParameter", "url": "urn:x", "name": "x", "status": "active", "description": "x", "code": "x",
-     "base": ["Patient"], "type": "token", "expression": "Patient.active", "target": ["Patient"],
+    {"resourceType": "SearchParameter", "url": "urn:x", "name": "x", "status": "active", "description": "x",
+     "code": "x", "base": ["Patient"], "type": "token", "expression": "Patient.active", "target": ["Patient"],
      "component": [{"definition": "urn:y", "expression": "x"}]},
 ]  # fmt: skip
 
