@@ -13,6 +13,7 @@ from records.indexing.index import backlog
 from .metrics import look
 
 PATIENCE = 3  # seconds; a database that takes longer serves nobody
+FORWARDED = ("HTTP_FORWARDED", "HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_HOST", "HTTP_VIA")
 
 
 def health(request):
@@ -32,8 +33,9 @@ def ready(request):
 
 
 def metrics(request):
-    """Prometheus text; to loopback only, a proxy in front must not pass it on."""
-    if not ipaddress.ip_address(request.META.get("REMOTE_ADDR", "0.0.0.0")).is_loopback:
+    """Prometheus text; to loopback only, and not to what a proxy on this machine passes on."""
+    here = ipaddress.ip_address(request.META.get("REMOTE_ADDR", "0.0.0.0")).is_loopback
+    if not here or any(name in request.META for name in FORWARDED):
         return HttpResponse(status=404)
     look()
     registry = REGISTRY

@@ -213,6 +213,15 @@ def test_A89_a_log_line_is_one_line_and_holds_no_value(world, caplog, monkeypatc
     assert "\n" not in line and "\x1b" not in line and json.loads(line)["event"] == evil
 
 
+def test_A02_how_the_server_is_doing_is_told_to_this_machine_alone(database):
+    """A proxy on this machine that passes everything on passes no numbers on."""
+    http = Api().http
+    assert http.get("/metrics").status_code == 200
+    assert http.get("/metrics", REMOTE_ADDR="203.0.113.9").status_code == 404
+    for header in ("HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_VIA"):
+        assert http.get("/metrics", **{header: "for=203.0.113.9"}).status_code == 404
+
+
 def test_A90_each_way_of_looking_leaves_a_record(world):
     """A HEAD, an answer of 304, a search that finds nothing, a refusal. (see also tests/accessctl/test_audit.py)"""
     id = world.observation()
