@@ -18,11 +18,12 @@ from ..keys import identity
 from ..resources.references import local
 from ..resources.subset import subset
 from ..search import stored
-from ..search.query import Criterion, Within
+from ..search.query import Chain, Criterion, Has, Within
 from . import paging
 from .interaction import KEPT_ELSEWHERE, Outcome, Touched, interaction
 
 SUBSETS = ("true", "text", "data")
+UNLIKE = ("missing", "identifier")  # modifiers of a reference whose values are none
 FEW = 20  # matches that are counted; of more it is a number, unless the search names the one patient
 
 OFFICIAL = frozenset(
@@ -62,12 +63,35 @@ def caught_up(interaction):
     if interaction.type is None:
         refuse_kept_elsewhere(interaction)
     query = engine.parse(interaction.type, *how) if interaction.type else engine.parse_several(*how)
+    query = at_home(query, interaction.base)
     behind = None
     if not engine.immediate(query):
         types = None if query.contained else sorted(engine.types(query))  # anything may contain what is asked for
         patient = bound_patient(query, interaction.base) if types == [query.type] else None
         behind = prepared(types, patient, settings.FHIRSERVER_CATCH_UP_MS)
     return replace(interaction, query=query, behind=behind)
+
+
+def at_home(query, base):
+    """The query with what it names below the base that the client uses, as it is named here too: Patient/1.
+
+    A server told its own base knows it anyway. (search.html#reference)
+    """
+    if settings.FHIRSERVER_BASE_URL:
+        return query
+    criteria = tuple(_at_home(node, base + "/") for node in query.criteria)
+    return replace(query, criteria=criteria, arms=tuple(at_home(arm, base) for arm in query.arms))
+
+
+def _at_home(node, base):
+    match node:
+        case Criterion(param, texts, modifier) if param.kind == "reference" and modifier not in UNLIKE:
+            return replace(node, texts=(*texts, *(t.removeprefix(base) for t in texts if t.startswith(base))))
+        case Chain(param, arms):
+            return Chain(param, tuple((type, _at_home(inner, base)) for type, inner in arms))
+        case Has(type, param, inner):
+            return Has(type, param, _at_home(inner, base))
+    return node
 
 
 def refuse_kept_elsewhere(interaction):
@@ -91,7 +115,8 @@ def bound_patient(query, base):
             named = local(text, base)
             if named and named[0] == "Patient":
                 return identity(*named)
-            if "/" not in text and (node.param.code == "patient" or node.param.targets == ("Patient",)):
+            only = node.modifier or node.param.code == "patient" or node.param.targets == ("Patient",)
+            if "/" not in text and only:
                 return identity("Patient", text)
     return None
 

@@ -8,7 +8,6 @@ import re
 from dataclasses import replace
 
 from django.conf import settings
-from msgspec import Raw
 
 from .. import errors
 from .. import search as engine
@@ -18,7 +17,7 @@ from ..formats.json import parse as tree
 from ..indexing.index import prepared
 from ..interactions import paging
 from ..interactions.interaction import Outcome, Touched
-from ..interactions.search import announce, bound_patient, lag, missing
+from ..interactions.search import announce, at_home, bound_patient, cut, lag, missing
 from ..resources.compartments import ALONE
 from ..search.conditions import live
 from ..search.parameters import parameter
@@ -31,6 +30,7 @@ LARGEST = 100  # of max
 MOST = 20_000  # observations looked at; more are a matter for a search
 MOST_SHOWN = 5000
 OF_ROW = re.compile(r"\br\.")  # a condition on the row itself, not on its index rows
+UNFOLLOWED = ("_count", "_sort", "_total", "_include", "_revinclude", "_contained", "_containedType")
 GROUPED = ("category",)  # beside parameters over a code: what the request must bring
 
 
@@ -45,7 +45,7 @@ def prepare(interaction):
     if not any(isinstance(c, Criterion) and grouped(c.param) for c in query.criteria):
         raise errors.BadRequest("$lastn needs a category or a code.", expression="category")
     behind = prepared(["Observation"], patient, settings.FHIRSERVER_CATCH_UP_MS)
-    return replace(interaction, query=query, behind=behind)
+    return replace(interaction, query=at_home(query, interaction.base), behind=behind)
 
 
 def grouped(param):
@@ -63,11 +63,21 @@ def lastn(interaction, access):
             raise errors.TooCostly(f"More than {MOST} observations match; narrow by code, category or date.")
     chosen = newest(rows, most, lambda pks: seen(pks, access))
     since = missing(interaction, access)
-    issues = [*interaction.query.warnings, *lag(since)]
+    issues = [*interaction.query.warnings, *unfollowed(interaction), *lag(since)]
     if len(chosen) > MOST_SHOWN:
         chosen = chosen[:MOST_SHOWN]
         issues.append(errors.Issue("warning", "too-costly", f"Only the newest {MOST_SHOWN} are here."))
     return answer(interaction, chosen, issues, since)
+
+
+def unfollowed(interaction):
+    """Warnings of result parameters that a search has and this has not; under strict handling they are an error."""
+    for name, value in interaction.parameters:
+        if name.partition(":")[0] in UNFOLLOWED or (name, value) == ("_summary", "count"):
+            fault = errors.UnknownParameter("$lastn", name, "it is for searches")
+            if interaction.strict:
+                raise fault
+            yield errors.Issue("warning", fault.code, f"Ignored: {fault}")
 
 
 def most_of(interaction):
@@ -194,8 +204,9 @@ def answer(interaction, rows, issues, since):
     """The searchset of (id, version, body, patient)."""
     bundle = {"resourceType": "Bundle", "type": "searchset", "total": len(rows)}
     bundle["link"] = [{"relation": "self", "url": paging.url(interaction, interaction.parameters)}]
+    base, query = interaction.base, interaction.query
     entries = [
-        {"fullUrl": f"{interaction.base}/Observation/{id}", "resource": Raw(body), "search": {"mode": "match"}}
+        {"fullUrl": f"{base}/Observation/{id}", "resource": cut(body, query), "search": {"mode": "match"}}
         for id, _, body, _ in rows
     ]
     if issues:

@@ -43,6 +43,8 @@ CASES = [
     ("patient=p&category=vital-signs,laboratory&date=ge2020-02", ["lab"]),
     ("patient=nobody&category=vital-signs", []),
     ("patient=q&category=vital-signs", ["other"]),
+    ("subject:Patient=q&category=vital-signs", ["other"]),
+    ("subject=http://testserver/fhir/Patient/q&category=vital-signs", ["other"]),
 ]
 
 
@@ -73,6 +75,16 @@ def test_by_post_and_just_after_a_write(api):
         {"name": "max", "valuePositiveInt": 2},
     ]
     assert ids(api.post("Observation/$lastn", {"resourceType": "Parameters", "parameter": given})) == ["h5", "h4"]
+
+
+def test_what_a_search_has_is_followed_or_told(api):
+    asked = "Observation/$lastn?patient=q&category=vital-signs"
+    cut = api.get(f"{asked}&_elements=subject").tree["entry"][0]["resource"]
+    assert "subject" in cut and "effectiveDateTime" not in cut
+    for more in ("_include=Observation:patient", "_sort=date", "_count=1", "_summary=count", "_revinclude:iterate=*"):
+        last = api.get(f"{asked}&{more}").tree["entry"][-1]["resource"]
+        assert more.partition("=")[0] in str(last["issue"])
+        assert api.get(f"{asked}&{more}", prefer="handling=strict").status_code == 400
 
 
 def test_within_the_access(api):

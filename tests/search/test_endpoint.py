@@ -142,6 +142,21 @@ def test_what_may_be_given_once_and_what_says_nothing(api):
     assert "_query" not in said(api.get("Patient?nonsense=1")), "it is no parameter that anybody can use"
 
 
+def test_what_is_named_below_the_base_of_the_client_is_here(api):
+    at = "http://testserver/fhir"
+    for asked, expected in (
+        (f"Observation?subject={at}/Patient/p1", ["Observation/o1", "Observation/o2"]),
+        (f"Observation?subject:Patient={at}/Patient/p1", ["Observation/o1", "Observation/o2"]),
+        (f"Observation?patient=Patient/p2,{at}/Patient/p1", ["Observation/o1", "Observation/o2", "Observation/o3"]),
+        (f"Patient?_has:Observation:patient:encounter={at}/Encounter/e1", ["Patient/p1"]),
+        (f"Observation?encounter.subject={at}/Patient/p1", ["Observation/o1"]),
+        (f"?_type=Observation,Condition&patient={at}/Patient/p2", ["Observation/o3"]),
+        ("Observation?subject=http://elsewhere/fhir/Patient/p1", []),
+        (f"Observation?subject:identifier={at}/Patient/p1", []),
+    ):
+        assert names(api.get(asked)) == expected, asked
+
+
 def test_rights_come_before_the_match(api):
     own = Api("patient/*.rs", patient="p2")
     assert names(own.get("")) == ["Appointment/a1", "Linkage/l1", "Observation/o3", "Patient/p2"]
