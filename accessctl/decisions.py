@@ -15,6 +15,7 @@ from records.resources.references import local
 
 from .audit.readers import DECISIONS
 from .audit.served import is_told
+from .emergency import MODES
 from .majority import of_patient
 from .pieces import dated, own
 from .policy import policy
@@ -156,7 +157,8 @@ def end_proxy(interaction, key, access):
 
 
 def about_record(name, column, value):
-    """An operation that sets a column of the patient's row in `dossier`."""
+    """An operation that sets a column of the patient's row in `dossier`; an opposition ends what it is against."""
+    against = [mode for mode, opposition in MODES.items() if opposition == column and value == "TRUE"]
 
     @decision(name)
     def set_it(interaction, key, access):
@@ -167,6 +169,11 @@ def about_record(name, column, value):
         )
         changed = f"{column} = {value}, policy_version = policy_version + 1"
         execute(f"UPDATE dossier SET {changed} WHERE patient = %s", (key,))
+        if against:
+            execute(
+                "UPDATE opening SET until = now() WHERE patient = %s AND mode = ANY(%s) AND until > now()",
+                (key, against),
+            )
         return []
 
 

@@ -80,6 +80,16 @@ def test_a_block_made_later_counts(emergency):
     assert emergency.doctor.get(f"Observation/{row}").status_code == 404
 
 
+def test_an_opposition_made_later_counts_for_its_mode(emergency):
+    row, nothing = emergency.observation(), {"resourceType": "Parameters"}
+    glass(emergency.doctor)
+    assert emergency.patient.post(f"Patient/{emergency.a}/$oppose-regulation", nothing).status_code == 200
+    assert emergency.doctor.get(f"Observation/{row}").status_code == 200
+    assert emergency.patient.post(f"Patient/{emergency.a}/$oppose-emergency", nothing).status_code == 200
+    assert emergency.doctor.get(f"Observation/{row}").status_code == 404
+    assert glass(emergency.doctor).status_code == 404
+
+
 def test_regulation_is_for_regulators_and_has_its_own_opposition(emergency):
     w = emergency
     assert glass(w.doctor, mode="regulation").status_code == 403
