@@ -7,12 +7,13 @@ holds a link cannot read them: row numbers would tell how much others have writt
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from functools import lru_cache
 from hashlib import sha256, sha512
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 import msgspec
 from django.conf import settings
 
 from .. import errors
+from .parse import OF_THE_FORMAT
 
 PAGE = "_page"
 SALT = b"fhir page"
@@ -79,6 +80,9 @@ def path(interaction):
 
 
 def url(interaction, parameters):
+    """Absolute, with what the client said of the format in its URL: who follows a link sends no other headers."""
+    told = parse_qsl(interaction.url.partition("?")[2], keep_blank_values=True)
+    parameters = [*parameters, *((n, v) for n, v in told if n in OF_THE_FORMAT)]
     return f"{interaction.base}/{path(interaction)}".rstrip("/") + (f"?{urlencode(parameters)}" if parameters else "")
 
 

@@ -189,6 +189,15 @@ def test_included_resources_come_with_their_mode_and_within_the_access(api):
     assert (names(answer), names(answer, "include")) == (["Patient/p2"], ["Observation/o3"])
 
 
+def test_links_keep_the_format_that_the_url_asked_for(api):
+    for path in ("Patient?_format=xml&_count=1", "Patient/p1/$everything?_format=xml&_count=1",
+                 "Patient/_history?_format=xml&_count=1"):  # fmt: skip
+        _, _, rest = api.get(path).content.decode().partition('<relation value="next"/><url value="')
+        following = rest.partition('"')[0]
+        answer = api.get(following.partition("/fhir/")[2].replace("&amp;", "&"))
+        assert answer.status_code == 200 and answer.content.startswith(b"<?xml"), path
+
+
 @pytest.mark.parametrize("path", ["?_count=3", "?_count=2&_sort=_id", "Observation?_count=1&_sort=-date",
                                   "Patient/p1/*?_count=2", "Patient/p1/Observation?_count=1",
                                   "?_type=Observation,Condition&_sort=-_lastUpdated,_id&_count=2"])  # fmt: skip
