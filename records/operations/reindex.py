@@ -23,7 +23,7 @@ from ..interactions.read import read
 from ..keys import identity
 from ..resources.compartments import ALONE
 from ..search import stored
-from ..search.parameters import to_index
+from ..search.parameters import parameter, to_index
 from . import ADMINISTER, inputs, operation
 
 
@@ -51,7 +51,8 @@ def of_type(interaction, access):
     if code is None:
         return accepted(interaction, jobs.ask("reindex", access.principal, types=[number]))
     stored.learn()
-    if (job := registration.rebuild(access.principal, number, code)) is not None:
+    usable = parameter(interaction.type, code) is not None  # and stays so; one that is not is when this is done
+    if not usable and (job := registration.rebuild(access.principal, number, code)) is not None:
         return accepted(interaction, job)
     param = to_index(interaction.type).get(code)
     if param is None or not param.indexed:

@@ -273,6 +273,17 @@ def test_a_composite_goes_with_a_part_that_is_switched_off(api, monkeypatch):
     assert ids(api.get("Patient?gender-nickname=male$zaz", prefer="handling=strict")) == ["p0"]
 
 
+def test_one_that_is_usable_stays_so_while_its_rows_are_made_anew(api):
+    api.put("Patient/p0", patient(0))
+    assert api.put("SearchParameter/nickname", NICKNAME).status_code == 201
+    work()
+    assert api.post("Patient/$reindex?parameter=nickname", {"resourceType": "Parameters"}).status_code == 202
+    assert ids(api.get("Patient?nickname=zaz", prefer="handling=strict")) == ["p0"]
+    work()
+    assert jobs.listed()[0].state == "done"
+    assert ids(api.get("Patient?nickname=zaz", prefer="handling=strict")) == ["p0"]
+
+
 def test_a_reference_to_resources_of_any_type(api):
     """As when it names no target."""
     api.put("Organization/g", {"resourceType": "Organization", "id": "g", "name": "Clinique"})
