@@ -71,11 +71,12 @@ def within(actor, type):
 
 
 def before(d):
-    """The record that a document put the version before into, which said no other."""
+    """The record that a document put the version before into, which said no other; of what was deleted, the last."""
     rows = execute(
-        "SELECT v.patient FROM version v JOIN resource r ON r.pk = v.resource WHERE v.resource = %s AND v.version = %s"
-        " AND v.patient IS NOT NULL AND position('\"securityContext\":'::bytea IN v.body) = 0",
-        (d.pk, d.version - 1),
+        "SELECT v.patient FROM (SELECT * FROM version o WHERE o.resource = %s AND o.version < %s AND o.body IS NOT NULL"
+        " ORDER BY o.version DESC LIMIT 1) v"
+        " WHERE v.patient IS NOT NULL AND position('\"securityContext\":'::bytea IN v.body) = 0",
+        (d.pk, d.version),
     )
     return [patient for (patient,) in rows]
 

@@ -246,6 +246,14 @@ def test_A44_it_is_never_taken_from_a_record_nor_put_into_two(world):
         assert not shown(who, both) and not shown(who, shared)
 
 
+def test_A44_deleting_it_takes_it_out_of_no_record(world):
+    file = world.made(plain())
+    world.made(document(world.a, file))
+    assert world.system.delete(f"Binary/{file}").status_code == 204
+    assert world.system.put(f"Binary/{file}", plain(id=file)).status_code == 201
+    assert record(file) == (world.key,) * 4 and world.patient.get(f"Binary/{file}").status_code == 200
+
+
 def test_A44_a_document_that_moves_opens_nothing(world):
     """It was about the wrong patient: the file stays where it is, hidden from both until its author says more."""
     file = world.made(plain())
