@@ -26,7 +26,8 @@ def replayed(key, actor, interaction, access, run):
         return run()
     if not 0 < len(key) <= LONGEST or not key.isprintable():
         raise errors.BadRequest(f"Idempotency-Key must be 1 to {LONGEST} printable characters.")
-    asked = sha256(dump([interaction.code, interaction.url, interaction.body])).digest()
+    said = (interaction.conditions.if_none_exist, interaction.provenance)  # by headers that change what is done
+    asked = sha256(dump([interaction.code, interaction.url, interaction.body, *said])).digest()
     lock(lock_key("replay", actor.principal, key))
     rows = execute(
         "SELECT digest, status, headers::text, body FROM replay WHERE principal = %s AND key = %s",
