@@ -13,7 +13,7 @@ from records.access import over_types
 from records.database import FIXED
 from records.database.asking import SEES_ALL, sees_all
 from records.definitions.structures import type_number
-from records.errors import InvalidValue
+from records.errors import InvalidValue, TooCostly
 from records.fhirpath.times import MIN
 from records.resources.compartments import ALONE
 from records.sql import SQL, TRUE, all_of, any_of
@@ -24,6 +24,7 @@ from .query import Criterion
 from .types import TYPES
 from .walk import start
 
+MOST = 65_000  # values of a statement
 COLUMNS = f"r.pk, r.type, r.id, r.version, r.updated, r.body, {ALONE}"
 WALKED = {"r.occurred": "d.occurred", "r.pk": "d.resource"}  # the order that an index walk gives
 
@@ -50,7 +51,14 @@ def page(query, access, after=None, limit=None):
     """Rows (COLUMNS, then the sort keys) of a page and one more, from the keys `after`."""
     most = query.count + 1 if limit is None else limit
     asked = arms_of(query)
-    return _page(asked[0], access, after, most) if len(asked) == 1 else _merged(asked, access, after, most)
+    return bounded(_page(asked[0], access, after, most) if len(asked) == 1 else _merged(asked, access, after, most))
+
+
+def bounded(statement):
+    """The statement, or TooCostly: PostgreSQL takes no more values at once."""
+    if len(statement.params) > MOST:
+        raise TooCostly("This search has too many values; ask for it in parts.")
+    return statement
 
 
 def arms_of(query):
@@ -133,7 +141,7 @@ def count(query, access, most=None):
     text = " UNION ALL ".join(row.text for row in rows)
     if most is not None:
         text += f" LIMIT {most:d}"
-    return Statement(f"SELECT count(*) FROM ({text}) c", sum((row.params for row in rows), ()), False)
+    return bounded(Statement(f"SELECT count(*) FROM ({text}) c", sum((row.params for row in rows), ()), False))
 
 
 def _counted(query, access):

@@ -7,7 +7,7 @@ and binds closer than or; a comparison means what the parameter of that name wou
 import json
 import re
 
-from records.errors import InvalidValue, UnknownParameter, UnsupportedModifier
+from records.errors import InvalidValue, TooCostly, UnknownParameter, UnsupportedModifier
 
 from .query import All, Chain, Either, Matched, Negated
 from .ranges import PREFIXES
@@ -18,6 +18,7 @@ ESCAPED = re.compile(r"(\\[\\|$,])|[\\$,]")  # what a value escapes itself; what
 BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*"|\[|\]')
 OPERATORS = "eq ne co sw ew gt lt ge le ap sa eb pr po ss sb in ni re".split()  # noqa: SIM905
 DEEPEST = 50
+MOST = 2000  # words and parentheses of an expression
 
 
 def parse(type, text, steps):
@@ -29,6 +30,8 @@ def parse(type, text, steps):
             raise wrong(text, f"at character {at + 1}")
         tokens.append(found[1])
         at = found.end()
+        if len(tokens) > MOST:
+            raise TooCostly(f"An expression of _filter has at most {MOST} words.")
     reader = Reader(text, tokens, steps)
     try:
         tree = reader.either(type, 0)

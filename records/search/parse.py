@@ -24,6 +24,9 @@ DEFAULT_COUNT, MOST = 50, 1000
 SUMMARIES = ("true", "text", "data", "count", "false")
 CONTAINED = ("false", "true", "both")
 ONCE = ("_count", "_total", "_summary", "_contained", "_containedType")
+MOST_CRITERIA = 500  # each is a probe that the planner weighs against all others
+BY_KEY = ("token", "reference", "uri")  # kinds whose values are looked up as a set, however many
+MOST_VALUES = 1000  # of a criterion of any other kind
 MOST_KEYS = 20  # of an order: each is a join
 TOTALS = ("none", "estimate", "accurate")
 
@@ -77,6 +80,8 @@ def _parse(types, pairs, strict, default_count, most, within):
                 raise _left_out(f"{name} has no value.")
             if name in ONCE and value != last[name]:
                 raise _left_out(f"{name}={value}: it is given again, and the last counts.")
+            if len(used) == MOST_CRITERIA:
+                raise TooCostly(f"A search has at most {MOST_CRITERIA} parameters.")
             arms = tuple(_with(arm, types, name, value, most, steps) for arm in arms)
             used.append((name, value))
         except (UnknownParameter, UnsupportedModifier) as fault:
@@ -116,7 +121,7 @@ def _with(query, types, name, value, most, steps):
     """The query with one pair more."""
     code, _, modifier = name.partition(":")
     if code in INCLUDES:
-        return replace(query, includes=(*query.includes, _include(types, name, value)))
+        return replace(query, includes=tuple(dict.fromkeys((*query.includes, _include(types, name, value)))))
     if code in RESULTS:
         if modifier:
             raise UnsupportedModifier(code, modifier, "it takes none")
@@ -168,6 +173,8 @@ def criterion(type, name, value, steps=None):
         return Updated(tuple(date.limits(param, text) for text in texts))
     if param.family not in TYPES or not param.indexed:
         raise UnknownParameter(type, code, "it is not supported here")
+    if len(texts) > MOST_VALUES and param.kind not in BY_KEY:
+        raise TooCostly(f"{code}: a {param.kind} is compared with at most {MOST_VALUES} values.")
     found = Criterion(param, texts, modifier or None)
     check(found)
     return found
