@@ -19,6 +19,7 @@ TYPE = "Provenance"
 PARTICIPANT = "http://terminology.hl7.org/CodeSystem/provenance-participant-type"
 LOGIN = "urn:fhirserver:login"
 HEADER = "X-Provenance"
+OURS = {"target": [{"display": "what is written"}], "recorded": "2000-01-01T00:00:00Z"}  # as it will have, for a check
 
 
 @receiver(resources_written)
@@ -39,8 +40,6 @@ def resources_have_an_origin(batch, access, **_):
         resource = understood(given, represented)
     resource["target"] = [{"reference": f"{d.type}/{d.id}/_history/{d.version}"} for d in written]
     resource.setdefault("recorded", store.instant(written[0].updated))
-    if wrong := [i for i in check(resource, TYPE) if i.severity in ("error", "fatal")]:
-        raise refusal(wrong)
     done = store.write([store.Write("POST", TYPE, None, resource)], access)
     access.beside += [Touched(TYPE, d.id, d.version, d.alone) for d in done]
     with as_system():  # as of any write: it is judged as stored, by who may make it
@@ -57,8 +56,9 @@ def understood(text, represented):
     if "target" in resource:
         raise errors.InvalidStructure(f"The server sets the target of what {HEADER} says.",
                                       expression="Provenance.target")  # fmt: skip
-    agents = [each for each in resource.get("agent") or () if isinstance(each, dict)]
-    named = {(each.get("onBehalfOf") or {}).get("reference") for each in agents}
+    if wrong := [i for i in check({**OURS, **resource}, TYPE) if i.severity in ("error", "fatal")]:
+        raise refusal(wrong)
+    named = {(each.get("onBehalfOf") or {}).get("reference") for each in resource["agent"]}
     if missing := [f"Patient/{id}" for id in represented if f"Patient/{id}" not in named]:
         raise errors.Invalid(f"This is written on behalf of {', '.join(missing)}: an agent must say so.",
                              expression="Provenance.agent.onBehalfOf")  # fmt: skip

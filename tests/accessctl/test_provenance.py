@@ -52,7 +52,8 @@ def test_each_way_of_writing(world):
 @pytest.mark.parametrize(
     ("text", "status"),
     [("{", 400), ('{"resourceType": "Patient"}', 400), (said(target=[{"reference": "Patient/1"}]), 400),
-     (said(agent=[]), 400), (said(activity=1), 400)],
+     (said(agent=[]), 400), (said(activity=1), 400), (said(agent=[{**AGENT, "onBehalfOf": "x"}]), 400),
+     (said(agent="x"), 400), (said(agent=[{**AGENT, "onBehalfOf": {"reference": []}}]), 400)],
 )  # fmt: skip
 def test_what_is_none_refuses_the_write(world, text, status):
     answer = world.system.post("Observation", observation(world.a), x_provenance=text)
