@@ -146,6 +146,7 @@ INSTALLED_APPS = [
     "django.contrib.auth",
     "django.contrib.sessions",
     "django.contrib.messages",
+    "django.contrib.humanize",  # the page of passkeys
     "allauth",
     "fhirserver.apps.AccountsConfig",
     "allauth.mfa",
@@ -161,6 +162,7 @@ PAGE_MIDDLEWARE = [  # what a page passes; /fhir does not
     "fhirserver.web.headers.security_headers",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
+    "fhirserver.web.headers.only_text",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",

@@ -1,4 +1,6 @@
-"""What every page tells the browser: only our own files, no frame around it, nothing kept."""
+"""What every page tells the browser, and takes from it: only our own files, no frame around it, nothing kept; text."""
+
+from django.core.exceptions import BadRequest
 
 
 def content(forms=()):
@@ -33,5 +35,17 @@ def security_headers(get_response):
         if request.is_secure():
             response.headers.setdefault("Strict-Transport-Security", A_YEAR)
         return response
+
+    return middleware
+
+
+def only_text(get_response):
+    """A field or address with a character that no text has, and PostgreSQL cannot keep, is refused."""
+
+    def middleware(request):
+        for given in (request.GET, request.POST):
+            if any("\0" in text for name, values in given.lists() for text in (name, *values)):
+                raise BadRequest("NUL is no character of a text")
+        return get_response(request)
 
     return middleware

@@ -21,7 +21,7 @@ from records.interactions.interaction import Touched
 from records.keys import identity
 from records.resources.references import local
 
-from .staff import day, noted, shown, staff
+from .staff import day, noted, number, shown, staff
 
 TEXTS = ("login", "first", "last", "kind", "profession", "practitioner", "patient")
 PARTIES = ("Organization", "PractitionerRole", "CareTeam", "Group")
@@ -141,7 +141,7 @@ def membership(request, id):
             rows = execute(
                 f"UPDATE membership ms SET until = now() WHERE ms.id = %s AND ms.person_id = %s AND {dated('ms')}"
                 " RETURNING party",
-                (int(ended) if ended.isdigit() else 0, id),
+                (number(ended), id),
             )
             party = rows[0][0] if rows else ""
         else:

@@ -9,7 +9,7 @@ from records.definitions.structures import type_number
 from records.indexing import jobs as reindexing
 from records.indexing import registration
 
-from .staff import noted, shown, staff
+from .staff import noted, number, shown, staff
 
 ENDED = ("failed", "cancelled")
 
@@ -21,10 +21,10 @@ def jobs(request):
         cancel, again = (request.POST.get(name, "") for name in ("cancel", "again"))
         with atomic():
             if cancel:
-                done = cancel.isdigit() and reindexing.cancel(int(cancel))
+                done = reindexing.cancel(number(cancel))
                 noted(request, "cancel-job", job=cancel)
             elif again:
-                done = again.isdigit() and asked_again(int(again), principal)
+                done = asked_again(number(again), principal)
                 noted(request, "retry-job", job=again)
             else:
                 done = reindexing.ask("reindex", principal)

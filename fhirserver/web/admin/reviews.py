@@ -9,7 +9,7 @@ from records import errors
 from records.database import atomic, execute
 from records.interactions.interaction import Touched
 
-from .staff import noted, shown, staff
+from .staff import noted, number, shown, staff
 
 
 @staff("data-protection")
@@ -19,9 +19,7 @@ def emergencies(request):
     if request.method == "POST":
         id = request.POST.get("opening", "")
         try:
-            reviews.review(
-                actor, int(id) if id.isdigit() else 0, request.POST.get("verdict"), request.POST["conclusion"]
-            )
+            reviews.review(actor, number(id), request.POST.get("verdict"), request.POST.get("conclusion", ""))
             messages.success(request, _("The verdict is recorded."))
         except (errors.BadRequest, errors.NotFound) as error:
             messages.error(request, str(error))
@@ -38,7 +36,7 @@ def doubts(request):
             rows = execute(
                 "UPDATE doubt SET answered = now(), answer = %s WHERE id = %s AND answered IS NULL AND %s <> ''"
                 " RETURNING patient",
-                (answer[:4000], int(id) if id.isdigit() else 0, answer),
+                (answer[:4000], number(id), answer),
             )
             if rows:
                 noted(request, "answer-doubt", [Touched("Patient", "", None, rows[0][0])], doubt=id)

@@ -20,7 +20,7 @@ from records.interactions.interaction import Touched
 from records.keys import identity
 from records.resources.references import local
 
-from .staff import day, noted, shown, staff
+from .staff import day, noted, number, shown, staff
 
 NAME = "coalesce(nullif(trim(u.first_name || ' ' || u.last_name), ''), u.username)"
 OF_PEOPLE = {  # table -> (what it is, further column)
@@ -212,13 +212,13 @@ def grant(request, id):
 def end_grant(request, id):
     """Take a grant back, also a withholding one."""
     table, row = request.POST.get("table", ""), request.POST.get("row", "")
-    if table not in GRANTS or not row.isdigit():
+    if table not in GRANTS:
         raise Http404
     object = "content_object_id = %s" if table.startswith("dossier") else (
         "content_object_id IN (SELECT pk FROM resource WHERE patient = %s)")  # fmt: skip
     with as_system(), atomic():
         done = execute(f"DELETE FROM {table} WHERE id = %s AND {object} RETURNING id",
-                       (int(row), identity("Patient", id)))  # fmt: skip
+                       (number(row), identity("Patient", id)))  # fmt: skip
         noted(request, "end-grant", touched(id), row=f"{table}/{row}")
     return back(request, id, done, _("There is no such grant."))
 
@@ -258,7 +258,7 @@ def end(request, id, kind):
         done = execute(
             f"UPDATE {NAMED[kind]} t SET until = now() WHERE t.id = %s AND t.patient = %s AND {dated('t')}{only}"
             " RETURNING id",
-            (int(row) if row.isdigit() else 0, identity("Patient", id)),
+            (number(row), identity("Patient", id)),
         )
         noted(request, f"end-{kind}", touched(id), row=row)
     return back(request, id, done, _("It is over already."))

@@ -78,6 +78,11 @@ def noted(request, what, touched=(), now=False, **said):
     request.asking.note(what, touched, now, **said)
 
 
+def number(text):
+    """A number that a form names a row by; 0, which none has, for anything else."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else 0
+
+
 def day(text):
     """A date of a form, or None where none is given."""
     try:
