@@ -11,13 +11,14 @@ from msgspec import Raw
 
 from .. import search as engine
 from ..definitions.compartments import compartment
-from ..errors import BadRequest, InvalidValue, Issue, operation_outcome
+from ..errors import BadRequest, InvalidValue, Issue, UnknownParameter, operation_outcome
 from ..formats.json import dump, parse
 from ..indexing.index import missing_since, prepared
 from ..keys import identity
 from ..resources.references import local
 from ..resources.subset import subset
 from ..search import stored
+from ..search.parse import INCLUDES
 from ..search.query import Chain, Criterion, Has, Within
 from . import paging
 from .interaction import KEPT_ELSEWHERE, Outcome, Touched, interaction
@@ -60,10 +61,9 @@ def caught_up(interaction):
         settings.FHIRSERVER_MAX_COUNT,
         interaction.compartment,
     )
-    if interaction.type is None:
-        refuse_kept_elsewhere(interaction)
+    apart = tuple(kept_elsewhere(interaction))
     query = engine.parse(interaction.type, *how) if interaction.type else engine.parse_several(*how)
-    query = at_home(query, interaction.base)
+    query = at_home(replace(query, warnings=(*query.warnings, *apart)), interaction.base)
     behind = None
     if not engine.immediate(query):
         types = None if query.contained else sorted(engine.types(query))  # anything may contain what is asked for
@@ -94,12 +94,19 @@ def _at_home(node, base):
     return node
 
 
-def refuse_kept_elsewhere(interaction):
-    """What is not kept as a resource is searched at its own URL alone."""
+def kept_elsewhere(interaction):
+    """Warnings of includes of what is not kept as a resource; to search by it is an error, as none would be found."""
     for name, value in interaction.parameters:
-        for type in value.split(",") if name == "_type" else ():
-            if type in KEPT_ELSEWHERE:
-                raise InvalidValue("_type", type, f"it is searched at {type}?...")
+        for type in KEPT_ELSEWHERE:
+            said = f"{type}s are searched at {type}?... alone"
+            if name.partition(":")[0] in INCLUDES and value.startswith(type + ":"):
+                fault = UnknownParameter(interaction.type or "", f"{name}={value}", said)
+                if interaction.strict:
+                    raise fault
+                yield Issue("warning", fault.code, f"Not followed: {name}={value}; {said}.")
+            named = name == "_type" and interaction.type is None and type in value.split(",")
+            if named or f"_has:{type}:" in name or f":{type}." in name:
+                raise InvalidValue(name, value, said)
 
 
 def bound_patient(query, base):

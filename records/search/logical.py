@@ -95,7 +95,7 @@ class Reader:
         return self.comparison(type, path, operator, value_of(self.take("a value"), self.text), self.steps)
 
     def comparison(self, type, path, operator, value, steps):
-        from .parse import _known, _reference
+        from .parse import _known, _reference, told
 
         head, bracket, inner, rest = parted(path, self.text)
         if not rest and not bracket:
@@ -111,7 +111,7 @@ class Reader:
                 arms.append((target, node))
                 steps.taken(head)
             except (UnknownParameter, UnsupportedModifier, InvalidValue) as error:
-                fault = fault or error
+                fault = told(fault, error)
         if not arms:
             raise fault or wrong(self.text, f"{head}: name a type, as in subject:Patient.name")
         return Chain(param, tuple(arms))

@@ -236,10 +236,15 @@ def _chain(type, first, rest, value, steps):
             arms.append((target, criterion(target, rest, value, steps.further(first))))
             steps.taken(first)
         except (UnknownParameter, UnsupportedModifier, InvalidValue) as error:
-            fault = fault or error
+            fault = told(fault, error)
     if not arms:
         raise fault or UnknownParameter(type, f"{first}.{rest}", "name a type, as in subject:Patient.name")
     return Chain(param, tuple(arms))
+
+
+def told(fault, error):
+    """Of what is wrong on one type and on another, a bad value: what a type does not know, another might."""
+    return error if fault is None or (isinstance(error, InvalidValue) > isinstance(fault, InvalidValue)) else fault
 
 
 def _has(type, name, value, steps):

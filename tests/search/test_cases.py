@@ -34,7 +34,7 @@ def beyond(pairs):
         "." in name
         or name.startswith(("_has", "_list"))
         or name in ("partof:below", "partof:above")
-        or (name in ("_filter", "_sort") and re.search(r"\w\.[a-z_]", v))
+        or (name in ("_filter", "_sort") and re.search(r"[\w\]]\.[a-z_]", v))
         for name, v in pairs
     )
 

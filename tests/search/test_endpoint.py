@@ -209,6 +209,19 @@ def test_more_than_can_be_asked_at_once_is_told_so(api):
         assert status == 200 or answer.tree["issue"][0]["code"] == "too-costly"
 
 
+def test_what_is_kept_elsewhere_is_not_searched_by_the_way(api):
+    """There are AuditEvents, and an answer without them would be wrong."""
+    for asked in ("Patient?_has:AuditEvent:entity:agent=x", "?_type=Patient,AuditEvent",
+                  "Patient?_has:Observation:patient:_has:AuditEvent:entity:agent=x",
+                  "Provenance?entity:AuditEvent.date=2020"):  # fmt: skip
+        answer = api.get(asked)
+        assert answer.status_code == 400 and "AuditEvent?..." in str(answer.tree["issue"]), asked
+    for asked in ("_revinclude=AuditEvent:entity", "_revinclude:iterate=AuditEvent:*"):
+        answer = api.get(f"Patient?{asked}")
+        assert names(answer) == ["Patient/p1", "Patient/p2"] and "AuditEvent?..." in said(answer)
+        assert api.get(f"Patient?{asked}", prefer="handling=strict").status_code == 400
+
+
 def test_links_keep_the_format_that_the_url_asked_for(api):
     for path in ("Patient?_format=xml&_count=1", "Patient/p1/$everything?_format=xml&_count=1",
                  "Patient/_history?_format=xml&_count=1"):  # fmt: skip
