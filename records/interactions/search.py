@@ -63,7 +63,9 @@ def caught_up(interaction):
     )
     apart = tuple(kept_elsewhere(interaction))
     query = engine.parse(interaction.type, *how) if interaction.type else engine.parse_several(*how)
-    query = at_home(replace(query, warnings=(*query.warnings, *apart)), interaction.base)
+    query = at_home(query, interaction.base)
+    if apart:
+        query = replace(query, warnings=(*query.warnings, *apart))
     behind = None
     if not engine.immediate(query):
         types = None if query.contained else sorted(engine.types(query))  # anything may contain what is asked for
@@ -77,10 +79,14 @@ def at_home(query, base):
 
     A server told its own base knows it anyway. (search.html#reference)
     """
-    if settings.FHIRSERVER_BASE_URL:
+    if settings.FHIRSERVER_BASE_URL or not any(base in value for _, value in query.used):
         return query
-    criteria = tuple(_at_home(node, base + "/") for node in query.criteria)
-    return replace(query, criteria=criteria, arms=tuple(at_home(arm, base) for arm in query.arms))
+    return _all_at_home(query, base + "/")
+
+
+def _all_at_home(query, base):
+    criteria = tuple(_at_home(node, base) for node in query.criteria)
+    return replace(query, criteria=criteria, arms=tuple(_all_at_home(arm, base) for arm in query.arms))
 
 
 def _at_home(node, base):
