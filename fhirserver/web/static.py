@@ -23,9 +23,9 @@ WORTH_PACKING = ("text/", "application/javascript", "image/svg", "application/js
 
 @cache
 def roots():
-    """Folders, the first that has a file wins."""
+    """Folders, the first that has a file wins; as they are where a link leads to them."""
     allauth = Path(find_spec("allauth").origin).parent
-    return HERE, allauth / "mfa" / "static", allauth / "account" / "static"
+    return tuple(root.resolve() for root in (HERE, allauth / "mfa" / "static", allauth / "account" / "static"))
 
 
 @cache
