@@ -15,7 +15,7 @@ from accessctl import sources, wall
 from accessctl.audit import served
 from accessctl.groups import DIRECTORY, REST
 from accessctl.labels import VISIBILITY
-from accessctl.people import AttendingDoctor, Block, Dossier
+from accessctl.people import AttendingDoctor, Block, Dossier, Proxy
 from records.database import asking, atomic, execute, pool
 from records.definitions.structures import type_number
 from records.keys import identity
@@ -97,6 +97,9 @@ def shut_out(world, how):
         return world.patient, record(world, security=[(VISIBILITY, "INVISIBLE_PATIENT")])
     if how == "from the representative":
         return world.proxy, record(world, security=[(VISIBILITY, "INVISIBLE_REPRESENTANTS_LEGAUX")])
+    if how == "from whom the representative named":
+        Proxy.objects.update(kind="delegated")
+        return world.proxy, record(world, security=[(VISIBILITY, "INVISIBLE_REPRESENTANTS_LEGAUX")])
     if how == "shared with who does not consent":
         return world.doctor, record(world, "doctor", performer=[{"reference": f"Patient/{world.b}"}])
     if how == "another context":
@@ -109,8 +112,8 @@ def shut_out(world, how):
 
 
 WAYS = ("nobody asked", "a consent to somebody else", "blocked", "closed", "masked", "from the patient",
-        "from the representative", "shared with who does not consent", "another context",
-        "an application in another context", "a forbidden purpose", "staff")  # fmt: skip
+        "from the representative", "from whom the representative named", "shared with who does not consent",
+        "another context", "an application in another context", "a forbidden purpose", "staff")  # fmt: skip
 
 
 def user(login):
