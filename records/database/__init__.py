@@ -116,6 +116,13 @@ def execute(text, params=(), prepare=True):
         return session.rows(result)
 
 
+def together(statements):
+    """Run statements (text, params) one after the other, in one round trip."""
+    if statements:
+        with _session() as session:
+            _told(session, [(who(), (text, params, True)) for text, params in statements])
+
+
 def _told(session, asked):
     """The result of each statement, of (who asks, statement), in one round trip: the database is told who where it
     does not know. What it is told ends with the transaction, which outside of one is this round trip.
