@@ -38,6 +38,7 @@ log = logging.getLogger("fhirserver.endpoint")
 UNREAD = Interaction("unread", "system")  # stands for a request that could not be read as an interaction
 OPEN = ("metadata",)  # what answers without a token
 EACH = 0.02  # seconds by which an entry of a Bundle puts the deadline off
+GRACE = 0.5  # seconds for the record of what was refused, whatever time it took
 GZIP_FROM = 1400  # bytes; less fits one packet
 
 
@@ -243,7 +244,8 @@ def refuse(error, wanted, request_id):
     """The response to an error, an OperationOutcome always."""
     error = told(error, request_id)
     try:
-        settle(error.recorded)
+        with deadline(GRACE):  # the error may be that there was no time left
+            settle(error.recorded)
     except Exception as unrecorded:
         error = told(unrecorded, request_id)
     response = HttpResponse(

@@ -1,7 +1,11 @@
 """Query bombs: a time limit that is a 503, caps that are announced, long lists that work."""
 
+import time
+
 import pytest
 
+from accessctl.audit.recorder import Recorder
+from accessctl.models import AuditRecord
 from tests.api import Api, indexed
 
 
@@ -46,6 +50,17 @@ def test_the_time_limit_is_a_503(api, slow):
     assert issue["code"] == "transient" and "longer than the server allows" in issue["diagnostics"]
     assert api.get("Observation/$explain?status=final").status_code == 503
     assert api.get("Observation/o1").status_code == 200, "the connection is sound"
+
+
+def test_a_deadline_that_has_passed_is_told_and_recorded(api, slow, settings, monkeypatch):
+    assert api.get("Observation/o1").status_code == 200, "connected"
+    settings.FHIRSERVER_DEADLINE_MS = 40
+    sound = Recorder.inserted
+    monkeypatch.setattr(Recorder, "inserted", lambda self, records: (time.sleep(0.1), sound(self, records))[1])
+    before = AuditRecord.objects.count()
+    answer = api.get("Observation?status=final")
+    assert answer.status_code == 503 and "recorded" not in answer.tree["issue"][0]["diagnostics"]
+    assert AuditRecord.objects.count() == before + 1
 
 
 @pytest.mark.parametrize("values", [500, 2000])
