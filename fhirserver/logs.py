@@ -14,6 +14,13 @@ OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskN
 # What PostgreSQL says of an error beyond its first line names the values of the row.
 VALUES = re.compile(r"\n(?:DETAIL|CONTEXT):.*?(?=\n\nThe above exception|\n\nDuring handling|\Z)", re.DOTALL)
 
+# What an exception quotes may be a value too: KeyError: 'Aubert'. Of these it is a part of the installation.
+QUOTED = re.compile(r"""(["'])(?:\\.|(?!\1).)*\1""")
+OF_THE_INSTALLATION = re.compile(
+    r"(?:\w+\.)*(?:OSError|FileNotFoundError|PermissionError|ConnectionError|ConnectionRefusedError|ImportError"
+    r"|ModuleNotFoundError|AttributeError|NameError|TemplateSyntaxError|TemplateDoesNotExist|ImproperlyConfigured)\b"
+)
+
 
 class Faults:
     """Of Django's own request lines only those of an exception: an answer of 503 is an answer, logged as such."""
@@ -42,4 +49,12 @@ class JSONLines(logging.Formatter):
         return json.dumps(line, default=str, ensure_ascii=False)
 
     def formatException(self, ei):
-        return VALUES.sub("", super().formatException(ei))
+        lines = VALUES.sub("", super().formatException(ei)).split("\n")
+        return "\n".join(map(without_values, lines))
+
+
+def without_values(line):
+    """A line of a traceback; those of frames are indented, and hold code."""
+    if line.startswith(" ") or OF_THE_INSTALLATION.match(line):
+        return line
+    return QUOTED.sub(r"\1...\1", line)
