@@ -48,6 +48,7 @@ class Actor:
     purpose: str | None = None
     patient: int | None = None
     person: Person | None = None
+    service: bool = False  # on behalf of the user, who is not there
 
     @property
     def principal(self):
@@ -60,7 +61,8 @@ class Actor:
 
 
 TOKEN = (
-    f"SELECT c.name, u.username, t.scopes, t.purpose, t.patient, {PERSON}{{}} FROM token_access t"
+    f"SELECT c.name, u.username, t.scopes, t.purpose, t.patient, c.behalf_id IS NOT NULL, {PERSON}{{}}"
+    " FROM token_access t"
     " JOIN client c ON c.id = t.client_id LEFT JOIN auth_user u ON u.id = t.user_id"
     " LEFT JOIN person p ON p.user_id = u.id"
     " WHERE t.digest = %s AND t.expires > now() AND t.revoked IS NULL AND c.active"
@@ -69,7 +71,7 @@ TOKEN = (
     " AND (u.id IS NULL OR p.user_id IS NOT NULL OR t.authorization_id IS NULL AND c.behalf_id IS NULL)"
 )
 OF_CLIENT, OF_PEOPLE = TOKEN.format(""), TOKEN.format(f", {COLUMNS}")
-OF_TOKEN = 5 + OF_PERSON  # columns of both
+OF_TOKEN = 6 + OF_PERSON  # columns of both
 MOST_KNOWN = 10_000
 _known = {}  # digest -> (row, Actor) as last seen; never believed without `confirm`
 
@@ -111,7 +113,7 @@ class Caller:
         if not rows:
             raise InvalidToken
         row = rows[0]
-        client, user, granted, purpose, patient, *person = row
+        client, user, granted, purpose, patient, service, *person = row
         context = identity("Patient", patient) if patient else None
         who = person_of(person)
         if who is None:
@@ -120,7 +122,7 @@ class Caller:
             known = scopes.parsed(granted)
         except scopes.InvalidScope:  # it asked for a search parameter that is there no more
             raise InvalidToken from None
-        actor = Actor(client, user, known, purpose, context, who)
+        actor = Actor(client, user, known, purpose, context, who, service)
         if len(_known) >= MOST_KNOWN:
             _known.clear()
         _known[self._digest] = row, actor

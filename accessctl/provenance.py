@@ -1,7 +1,8 @@
 """X-Provenance: who really said what is written, kept as a Provenance of it in the same transaction. (provenance.html)
 
-The server sets the targets: every version that the interaction wrote. Where somebody writes on behalf of a patient
-there always is one: without the header the server makes it; with it, an agent must name whom it acts for.
+The server sets the targets: every version that the interaction wrote. Where somebody writes on behalf of a patient, or
+a service on behalf of a person, there always is one: without the header the server makes it; with it, an agent must
+name whom it acts for.
 """
 
 from django.dispatch import receiver
@@ -17,7 +18,7 @@ from records.signals import resources_written
 
 TYPE = "Provenance"
 PARTICIPANT = "http://terminology.hl7.org/CodeSystem/provenance-participant-type"
-LOGIN = "urn:fhirserver:login"
+LOGIN, CLIENT = "urn:fhirserver:login", "urn:fhirserver:client"
 HEADER = "X-Provenance"
 OURS = {"target": [{"display": "what is written"}], "recorded": "2000-01-01T00:00:00Z"}  # as it will have, for a check
 
@@ -31,13 +32,13 @@ def resources_have_an_origin(batch, access, **_):
     if getattr(access, "actor", None) is None:
         return  # the system's own
     given, represented = access.provenance, whom(written, access.actor)
-    if given is None and not represented:
+    if given is None and not represented and not access.actor.service:
         return
     if given is None:
         resource = made(access.actor, represented)
     else:
         access.provenance = None  # what is written below is not itself said by somebody
-        resource = understood(given, represented)
+        resource = understood(given, represented, access.actor)
     resource["target"] = [{"reference": f"{d.type}/{d.id}/_history/{d.version}"} for d in written]
     resource.setdefault("recorded", store.instant(written[0].updated))
     done = store.write([store.Write("POST", TYPE, None, resource)], access)
@@ -48,7 +49,7 @@ def resources_have_an_origin(batch, access, **_):
         raise errors.Forbidden(f"The access given does not allow this create of {TYPE}.")
 
 
-def understood(text, represented):
+def understood(text, represented, actor):
     """The Provenance of the header, without target."""
     resource = parse(text.encode())
     if resource.get("resourceType") != TYPE:
@@ -61,6 +62,9 @@ def understood(text, represented):
     named = {(each.get("onBehalfOf") or {}).get("reference") for each in resource["agent"]}
     if missing := [f"Patient/{id}" for id in represented if f"Patient/{id}" not in named]:
         raise errors.Invalid(f"This is written on behalf of {', '.join(missing)}: an agent must say so.",
+                             expression="Provenance.agent.onBehalfOf")  # fmt: skip
+    if actor.service and not any("onBehalfOf" in each for each in resource["agent"]):
+        raise errors.Invalid(f"A service writes this on behalf of {actor.user}: an agent must say so.",
                              expression="Provenance.agent.onBehalfOf")  # fmt: skip
     resource.pop("id", None)
     return resource
@@ -84,15 +88,13 @@ def whom(written, actor):
 
 
 def made(actor, represented):
-    """What the server knows itself: the login acts for them."""
-    return {
-        "resourceType": TYPE,
-        "agent": [
-            {
-                "type": {"coding": [{"system": PARTICIPANT, "code": "author"}]},
-                "who": {"identifier": {"system": LOGIN, "value": actor.user}},
-                "onBehalfOf": {"reference": f"Patient/{id}"},
-            }
-            for id in represented
-        ],
-    }
+    """What the server knows itself: the login acts for them, and a service for the login."""
+    login = {"identifier": {"system": LOGIN, "value": actor.user}}
+    agents = [agent("author", login, {"reference": f"Patient/{id}"}) for id in represented]
+    if actor.service:
+        agents.append(agent("assembler", {"identifier": {"system": CLIENT, "value": actor.client}}, login))
+    return {"resourceType": TYPE, "agent": agents}
+
+
+def agent(part, who, behalf):
+    return {"type": {"coding": [{"system": PARTICIPANT, "code": part}]}, "who": who, "onBehalfOf": behalf}

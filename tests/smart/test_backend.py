@@ -23,7 +23,7 @@ from accessctl.smart import families
 from accessctl.smart.registration import InvalidClient, register
 from accessctl.smart.tables import Client, SeenAssertion
 from fhirserver.oauth import fetch, jwks
-from tests.accessctl.people import person
+from tests.accessctl.people import observation, person
 from tests.api import Api
 
 from .clients import EC, RSA, SITE, TOKEN, Backend, post, public
@@ -255,6 +255,26 @@ def test_a_service_account_has_the_rights_of_the_person_it_serves(database):
     user.is_active = False
     user.save()
     assert api.get(f"Patient/{ids[0]}").status_code == 401
+
+
+def test_what_a_service_account_writes_says_on_whose_behalf(database):
+    """The person is not there when it is written; a Provenance of its own must say so too."""
+    system = Api()
+    id = system.post("Patient", {"resourceType": "Patient"}).headers["Location"].split("/")[-3]
+    user = person("dr", "professional", practitioner="dr-dr").user
+    api = Api(token=Backend("robot", behalf=user, scopes="user/*.cruds").token("user/*.cruds"))
+    assert api.post("Observation", observation(id)).status_code == 201
+    (entry,) = system.get("Provenance").tree["entry"]
+    (agent,) = entry["resource"]["agent"]
+    assert agent["who"]["identifier"] == {"system": "urn:fhirserver:client", "value": "robot"}
+    assert agent["onBehalfOf"]["identifier"] == {"system": "urn:fhirserver:login", "value": "dr"}
+    said = {"resourceType": "Provenance", "agent": [{"who": {"display": "a robot"}}]}
+    answer = api.post("Observation", observation(id), x_provenance=json.dumps(said))
+    assert answer.status_code == 422 and answer.tree["issue"][0]["expression"] == ["Provenance.agent.onBehalfOf"]
+    said["agent"][0]["onBehalfOf"] = {"display": "Dr Dr"}
+    assert api.post("Observation", observation(id), x_provenance=json.dumps(said)).status_code == 201
+    assert Api("user/*.cruds", user="dr").post("Observation", observation(id)).status_code == 201
+    assert len(system.get("Provenance").tree["entry"]) == 2
 
 
 # keys by address
