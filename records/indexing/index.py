@@ -444,8 +444,11 @@ def _references(item, rows):
 
 
 def _numbered(rows):
-    """(n, top, row): rows of each parameter in ascending order, counted; `top` is the last."""
-    rows = sorted(rows, key=lambda row: row[:2])
+    """(n, top, row): rows of each parameter in ascending order, counted; `top` is the last.
+
+    In one order by every process, whatever the set they come from: two that fold alike may be written apart, or not.
+    """
+    rows = sorted(rows, key=lambda row: (row[:2], row[2:] != (None,), row[2:]))
     last, n = len(rows) - 1, 0
     for at, row in enumerate(rows):
         n = n + 1 if at and rows[at - 1][0] == row[0] else 0

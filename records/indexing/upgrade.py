@@ -5,7 +5,7 @@ from records.database import as_system, atomic, execute
 from . import jobs
 
 NAME = "extraction"
-EXTRACTION = 3  # raised by whoever changes what rows a resource has; docs/how-to/upgrade.md
+EXTRACTION = 4  # raised by whoever changes what rows a resource has; docs/how-to/upgrade.md
 
 
 @as_system()

@@ -1,13 +1,14 @@
 """check_index: 0 differences after indexing; each kind of drift is seen, told by type and parameter, and repaired."""
 
 from io import StringIO
+from itertools import permutations
 
 import pytest
 from django.core.management import CommandError, call_command
 
 from records.database import execute
 from records.indexing import drift
-from records.indexing.index import TABLES
+from records.indexing.index import TABLES, _numbered
 from tests.api import Api, indexed
 
 RESOURCES = [
@@ -108,3 +109,16 @@ def test_the_commands(api, reached):
     for wrong in (("Nonsense",), ("Patient", "Observation"), ("Patient",)):
         with pytest.raises(CommandError):
             call_command("reindex", *wrong, parameter="nonsense")
+
+
+def test_rows_are_counted_alike_by_every_process():
+    """The order of a set of texts is another one in each process."""
+    names = {
+        (7, "jean paul", "Jean-Paul"),
+        (7, "jean paul", "JEAN PAUL"),
+        (7, "jean paul", None),
+        (7, "aubert", "Aubert"),
+    }
+    assert len({tuple(_numbered(order)) for order in permutations(names)}) == 1
+    dates = {(7, 1, 2), (7, 1, 3), (8, 0, 0)}
+    assert len({tuple(_numbered(order)) for order in permutations(dates)}) == 1
