@@ -219,9 +219,16 @@ def test_the_dashboard_draws_the_samples_and_tells_them_in_a_table(clinic):
 
 
 def test_settings_are_shown_without_secrets(clinic, settings):
-    settings.FHIRSERVER_AUDIT_KEY = "very secret"
+    secrets = [name for name in SETTINGS if name.endswith(("_KEY", "_SECRET", "MAIL_URL"))]
+    for name in secrets:
+        setattr(settings, name, "very secret")
+    settings.FHIRSERVER_CORS_ORIGINS = ["https://a.example", "https://b.example"]
+    settings.FHIRSERVER_TRUSTED_PROXIES = []
     page = text(signed_in("runner").get("/admin/settings/"))
     assert all(name in page for name in SETTINGS) and "very secret" not in page and settings.SECRET_KEY not in page
+    cells = {row.split("</th>")[0].split(">")[-1]: row for row in page.split("<tr>")}
+    assert "FHIRSERVER_OIDC_CLIENT_SECRET" in secrets and all("set, not shown" in cells[name] for name in secrets)
+    assert "not set" in cells["FHIRSERVER_TRUSTED_PROXIES"] and "https://a.example, https://b.example" in page
 
 
 def test_versions_are_compared_and_references_can_be_followed(clinic):

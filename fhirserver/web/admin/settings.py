@@ -3,18 +3,24 @@
 from django.conf import settings as configured
 from django.utils.translation import gettext as _
 
-from ...settings import SETTINGS
+from ...settings import SETTINGS, UNSET, text
 from .staff import shown, staff
 
-SECRET = ("KEY", "DATABASE_URL", "REDIS_URL", "MAIL_URL")
+SECRET = ("KEY", "SECRET", "PASSWORD", "TOKEN", "DATABASE_URL", "REDIS_URL", "MAIL_URL")  # in a name
 
 
 @staff("operations")
 def settings(request):
     """What is in force, without secrets."""
     rows = []
-    for name, (default, what) in SETTINGS.items():
+    for name, (_default, what) in SETTINGS.items():
         value = getattr(configured, name, None)
-        hidden = any(each in name for each in SECRET)
-        rows.append((name, _("set, not shown") if hidden else default if value is None else value, what))
+        value = text(name) if value is None else value
+        if value in ("", UNSET, [], ()):
+            value = _("not set")
+        elif any(each in name for each in SECRET):
+            value = _("set, not shown")
+        elif isinstance(value, (list, tuple)):
+            value = ", ".join(map(str, value))
+        rows.append((name, value, what))
     return shown(request, "settings", "settings/", rows=rows)
