@@ -9,7 +9,7 @@ import time
 import psycopg
 
 from records import errors
-from records.database import COPY_FROM, as_system, execute, in_transaction, insert, insertion, on_commit, queue
+from records.database import COPY_FROM, FIXED, as_system, execute, in_transaction, insert, insertion, on_commit, queue
 from records.definitions.structures import type_name, type_number
 from records.keys import identity
 
@@ -79,6 +79,7 @@ def members_of(touched):
         "SELECT r.type, r.id, c.patient FROM resource r JOIN compartment c ON c.resource = r.pk"
         " WHERE r.identity = ANY(%s) AND r.shared ORDER BY c.patient",
         ([identity(*each) for each in asked],),
+        FIXED,
     ):
         found.setdefault((type_name(number), id), []).append(patient)
     return found

@@ -67,8 +67,8 @@ class Ahead:
 
     __slots__ = ("_found", "statement", "who")
 
-    def __init__(self, text, params=()):
-        self.statement, self.who, self._found = (text, params, True), who(), None
+    def __init__(self, text, params=(), prepare=True):
+        self.statement, self.who, self._found = (text, params, prepare), who(), None
         _here.ahead = (*_here.ahead, self)
 
     def rows(self):

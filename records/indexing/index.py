@@ -227,7 +227,9 @@ def _claim(limit, types, patient):
 def _current(pks):
     """pk -> (Indexed, version) of the rows as they are now; a body that is no JSON is left to fail when indexed."""
     found = execute(
-        "SELECT pk, type, patient, occurred, version, deleted, body FROM resource WHERE pk = ANY(%s)", (sorted(pks),)
+        "SELECT pk, type, patient, occurred, version, deleted, body FROM resource WHERE pk = ANY(%s)",
+        (sorted(pks),),
+        FIXED,
     )
     return {
         pk: (Indexed(pk, type_name(type), patient, occurred, None if deleted else bytes(body)), version)

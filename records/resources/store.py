@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import NamedTuple
 
-from ..database import Ahead, as_system, execute, insert
+from ..database import FIXED, Ahead, as_system, execute, insert
 from ..definitions.structures import type_number
 from ..formats.json import dump
 from ..keys import identity
@@ -118,8 +118,10 @@ def lock(references, access, code, wait=True):
             f" r.labels, r.category, r.author, r.organization, coalesce({case}, FALSE) FROM resource r"
             f" WHERE r.identity = ANY(%s) ORDER BY r.identity FOR NO KEY UPDATE OF r{'' if wait else ' NOWAIT'}",
             (*params, wanted),
+            FIXED,
         )
-    shown = {pk for (pk,) in execute("SELECT r.pk FROM resource r WHERE r.identity = ANY(%s)", (wanted,))}
+    asked = "SELECT r.pk FROM resource r WHERE r.identity = ANY(%s)"
+    shown = {pk for (pk,) in execute(asked, (wanted,), FIXED)}
     numbers = {type_number(type): type for type in by_type}
     for row in map(Row._make, locked.rows()):
         found[numbers[row.type], row.id] = row if row.pk in shown else row._replace(visible=False)
@@ -308,6 +310,7 @@ def update(rows):
         f"UPDATE resource r SET {', '.join(f'{c} = n.{c}' for c in columns)}"
         f" FROM unnest({arrays}) AS n(pk, {', '.join(columns)}) WHERE r.pk = n.pk",
         tuple(list(column) for column in zip(*rows, strict=True)),
+        FIXED,
     )
 
 
@@ -329,6 +332,7 @@ def hidden_after(done, access, code_of):
             for (pk,) in execute(
                 f"SELECT r.pk FROM resource r WHERE r.pk = ANY(%s) AND ({predicate.text})",
                 ([d.pk for d in group], *predicate.params),
+                FIXED,
             )
         }
         refused += [d for d in group if d.pk not in allowed]
