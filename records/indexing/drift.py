@@ -15,7 +15,8 @@ from records.search.contained import container_of
 
 from . import jobs
 from .extract import CannotIndex
-from .index import TABLES, Indexed, extracted, write
+from .index import Indexed, extracted
+from .rows import TABLES, write
 
 BATCH = 500
 INSIDE = ("contained", "contained_kind")

@@ -8,7 +8,7 @@ from django.core.management import CommandError, call_command
 
 from records.database import execute
 from records.indexing import drift
-from records.indexing.index import TABLES, _numbered
+from records.indexing.rows import TABLES, _numbered
 from tests.api import Api, indexed
 
 RESOURCES = [

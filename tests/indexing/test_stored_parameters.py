@@ -5,7 +5,7 @@ import pytest
 from records.access import Everything
 from records.database import execute
 from records.indexing import jobs
-from records.indexing.index import TABLES
+from records.indexing.rows import TABLES
 from records.search import stored
 from tests.api import Api, indexed
 

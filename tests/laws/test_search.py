@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from records.access import Everything
 from records.database import execute
 from records.indexing import jobs
-from records.indexing.index import TABLES
+from records.indexing.rows import TABLES
 from records.search import parse, results, run
 from records.sql import SQL
 from tests.conftest import sweep

@@ -15,7 +15,7 @@ from records import errors
 from records.access import Everything
 from records.database import execute
 from records.indexing import jobs
-from records.indexing.index import TABLES as INDEX
+from records.indexing.rows import TABLES as INDEX
 from records.search import results
 from records.search.contained import container_of
 from records.search.parse import parse

@@ -5,7 +5,7 @@ import pytest
 from records.access import Everything
 from records.database import execute
 from records.indexing import drift, jobs
-from records.indexing.index import TABLES
+from records.indexing.rows import TABLES
 from records.search import contained, parse, run, stored
 from tests.api import Api, indexed
 

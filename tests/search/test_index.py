@@ -7,7 +7,8 @@ from records.access import Everything
 from records.database import execute
 from records.indexing import extract as extraction
 from records.indexing.extract import CannotIndex, extract
-from records.indexing.index import TABLES, Indexed, backlog, catch_up, index_pending, replace
+from records.indexing.index import Indexed, backlog, catch_up, index_pending, replace
+from records.indexing.rows import TABLES
 from records.resources.store import Write, lock, write
 from records.search import search, select
 
