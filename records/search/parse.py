@@ -5,6 +5,7 @@ Lenient: what is not understood is left out, with a warning; strict: it is an er
 
 import re
 from dataclasses import replace
+from difflib import get_close_matches
 
 from records import keys
 from records.definitions.compartments import compartment
@@ -161,7 +162,7 @@ def criterion(type, name, value, steps=None):
         raise UnsupportedModifier(code, modifier, "it takes none")
     if code == "_has":
         raise InvalidValue(name, value, "expected _has:Type:reference:parameter=value")
-    param = _known(type, code)
+    param = _known(type, code, steps.depth == 0)
     texts = tuple(split(value, ","))
     if code == "_id":
         return _ids(param, modifier, texts)
@@ -187,13 +188,18 @@ def check(found):
     matched(found)
 
 
-def _known(type, code):
+def _known(type, code, meant=False):
+    """The parameter; `meant`: an error says which was probably meant. In a chain there are too many to look for it."""
     param = parameter(type, code)
     if param is None and parameters.building(type, code):
         raise UnknownParameter(type, code, "it is being indexed, and can be used when that is done")
     if param is None:
-        known = (p.code for p in parameters.parameters(type).values() if p.indexed or p.code in parameters.COLUMNS)
-        raise UnknownParameter(type, code, f"known: {', '.join(sorted(known))}")
+        known = sorted(
+            p.code for p in parameters.parameters(type).values() if p.indexed or p.code in parameters.COLUMNS
+        )
+        near = get_close_matches(code.lower()[:64], known, 1) if meant else ()
+        told = f"did you mean {near[0]!r}? " if near else ""
+        raise UnknownParameter(type, code, f"{told}known: {', '.join(known)}")
     return param
 
 
@@ -332,7 +338,7 @@ def _sort(query, value, most):
         if "." in code:
             keys.append(_sort_by_chain(query.type, code, text.startswith("-")))
             continue
-        param = _known(query.type, code)
+        param = _known(query.type, code, True)
         if code not in parameters.COLUMNS and not (param.indexed and sortable(param)):
             raise UnknownParameter(query.type, code, "one cannot sort by it")
         keys.append(Sort(code, param, text.startswith("-")))

@@ -250,3 +250,15 @@ def test_pages_forth_and_back(api, path):
     assert back[::-1] == forth
     whole = [entry for page in forth for entry in page]
     assert len({e["fullUrl"] for e in whole}) == len(whole)
+
+
+@pytest.mark.parametrize(
+    ("query", "meant"),
+    [("Patient?nme=x", "name"), ("Patient?birthDate=2000", "birthdate"), ("Patient?_sort=familly", "family"),
+     ("Observation?patient.nme=x", None), ("Patient?zzzzzz=x", None)],
+)  # fmt: skip
+def test_the_parameter_that_was_meant_is_named(api, query, meant):
+    answer = api.get(query, prefer="handling=strict")
+    told = answer.tree["issue"][0]["diagnostics"]
+    assert answer.status_code == 400 and ("did you mean" in told) == (meant is not None)
+    assert meant is None or f"did you mean {meant!r}?" in told
