@@ -157,7 +157,7 @@ def uid(study):
 
 @space("professional")
 def item(request, id, type, rid):
-    return shown(request, "item", id, **record.one(request.asking, id, type, rid))
+    return shown(request, "item", id, **record.entry(request.asking, id, type, rid))
 
 
 @space("professional")

@@ -34,6 +34,8 @@ DATES = (
     "dateTime", "issued", "dateAsserted", "created",
 )  # fmt: skip
 STATUSES = ("clinicalStatus", "status")
+WRONG = ("entered-in-error", "refuted", "cancelled")  # says nothing about the patient, whatever stands in it
+ORDINARY = ("", "active", "final", "finished", "completed", "current", "available", "confirmed", "unknown")
 GENDERS = {"female": gettext_lazy("female"), "male": gettext_lazy("male"), "other": gettext_lazy("other"),
            "unknown": gettext_lazy("unknown")}  # fmt: skip
 VISITS = {  # http://terminology.hl7.org/CodeSystem/v3-ActCode
@@ -47,6 +49,53 @@ INS = ("urn:oid:1.2.250.1.213.1.4.8", "urn:oid:1.2.250.1.213.1.4.9", "urn:oid:1.
        "urn:oid:1.2.250.1.213.1.4.11")  # fmt: skip
 BORN = {"female": pgettext_lazy("she", "born"), "male": pgettext_lazy("he", "born")}
 MOMENT = re.compile(r"(\d{4})(?:-(\d\d)(?:-(\d\d)(?:T(\d\d:\d\d))?)?)?")
+STAMP = re.compile(MOMENT.pattern + r"(?:(?<=:\d\d):\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:\d\d)?")
+FIRST = pgettext_lazy("day of a month", "1")  # le 1er mai
+
+CODES = {  # of FHIR, which bring no word in the reader's language
+    "entered-in-error": gettext_lazy("recorded in error"), "refuted": gettext_lazy("ruled out"),
+    "cancelled": gettext_lazy("cancelled"), "unconfirmed": gettext_lazy("not confirmed"),
+    "provisional": gettext_lazy("not confirmed"), "differential": gettext_lazy("not confirmed"),
+    "confirmed": gettext_lazy("confirmed"), "active": gettext_lazy("current"), "resolved": gettext_lazy("resolved"),
+    "inactive": gettext_lazy("over"), "remission": gettext_lazy("in remission"),
+    "recurrence": gettext_lazy("come again"), "relapse": gettext_lazy("relapse"),
+    "registered": gettext_lazy("awaited"), "partial": gettext_lazy("preliminary"),
+    "preliminary": gettext_lazy("preliminary"), "final": gettext_lazy("final"), "amended": gettext_lazy("corrected"),
+    "corrected": gettext_lazy("corrected"), "appended": gettext_lazy("completed later"),
+    "on-hold": gettext_lazy("on hold"), "stopped": gettext_lazy("stopped"), "completed": gettext_lazy("completed"),
+    "not-taken": gettext_lazy("not taken"), "intended": gettext_lazy("planned"), "draft": gettext_lazy("draft"),
+    "planned": gettext_lazy("planned"), "arrived": gettext_lazy("in progress"), "triaged": gettext_lazy("in progress"),
+    "in-progress": gettext_lazy("in progress"), "onleave": gettext_lazy("in progress"),
+    "finished": gettext_lazy("finished"), "not-done": gettext_lazy("not done"),
+    "preparation": gettext_lazy("planned"), "superseded": gettext_lazy("replaced by a newer one"),
+    "current": gettext_lazy("in force"), "available": gettext_lazy("available"), "unknown": gettext_lazy("unknown"),
+    "mild": gettext_lazy("mild"), "moderate": gettext_lazy("moderate"), "severe": gettext_lazy("severe"),
+    "high": pgettext_lazy("danger", "high"), "low": pgettext_lazy("danger", "low"),
+    "unable-to-assess": gettext_lazy("not assessed"),
+    "allergy": gettext_lazy("allergy"), "intolerance": gettext_lazy("intolerance"), "food": gettext_lazy("food"),
+    "medication": gettext_lazy("medicine"), "environment": gettext_lazy("environment"),
+    "biologic": gettext_lazy("biological product"),
+}  # fmt: skip
+DETAILS = (  # what an entry says in words: elements, and where they stand in others
+    ("criticality", gettext_lazy("Danger of a new contact")), ("reaction.severity", gettext_lazy("Reaction")),
+    ("severity", gettext_lazy("Severity")), ("category", gettext_lazy("Category")),
+    ("onsetPeriod", gettext_lazy("Period")), ("effectivePeriod", gettext_lazy("Period")),
+    ("performedPeriod", gettext_lazy("Period")), ("period", gettext_lazy("Period")),
+    ("abatementDateTime", gettext_lazy("Ended")), ("reasonCode", gettext_lazy("Reason")),
+    ("reasonReference", gettext_lazy("Reason")), ("bodySite", gettext_lazy("Part of the body")),
+    ("site", gettext_lazy("Part of the body")), ("method", gettext_lazy("Method")), ("route", gettext_lazy("Way")),
+    ("dosage.route", gettext_lazy("Way")), ("dosageInstruction.route", gettext_lazy("Way")),
+    ("modality", gettext_lazy("Kind of images")), ("numberOfSeries", gettext_lazy("Series")),
+    ("numberOfInstances", gettext_lazy("Images")), ("manufacturer", gettext_lazy("Manufacturer")),
+    ("lotNumber", gettext_lazy("Lot number")), ("outcome", gettext_lazy("Outcome")),
+    ("complication", gettext_lazy("Complication")), ("location.location", gettext_lazy("Where")),
+    ("serviceProvider", gettext_lazy("Where")), ("note.text", gettext_lazy("Note")),
+    ("author", gettext_lazy("By")), ("performer", gettext_lazy("By")), ("performer.actor", gettext_lazy("By")),
+    ("interpreter", gettext_lazy("By")), ("requester", gettext_lazy("By")), ("recorder", gettext_lazy("By")),
+    ("asserter", gettext_lazy("By")), ("informationSource", gettext_lazy("By")),
+    ("participant.individual", gettext_lazy("By")), ("custodian", gettext_lazy("Kept by")),
+)  # fmt: skip
+OF_MACHINES = ("Condition.category", "DiagnosticReport.category", "Observation.category")  # say nothing more
 
 
 WORDS = {  # of rights, people and jobs; of the matrix those that are not in the language of its regulation
@@ -138,7 +187,7 @@ def moment(text):
             return year
         if day is None:
             return date_format(date(int(year), int(month), 1), "F Y")
-        said = date_format(date(int(year), int(month), int(day)), "j F Y")
+        said = day_of(date(int(year), int(month), int(day)))
     except ValueError:
         return text
     if clock and text.endswith(("Z", "+00:00")):
@@ -147,6 +196,11 @@ def moment(text):
         except ValueError:  # a leap second, which Python has no word for
             return f"{said}, {clock} UTC"
     return f"{said}, {clock}" if clock else said
+
+
+def day_of(at):
+    """A day in words."""
+    return f"{FIRST if at.day == 1 else at.day} {date_format(at, 'F Y')}"
 
 
 def age(birth):
@@ -191,7 +245,7 @@ def simple(given):
     if isinstance(given, bool):
         return _("yes") if given else _("no")
     if not isinstance(given, dict):
-        return moment(given) if isinstance(given, str) and MOMENT.fullmatch(given) else str(given)
+        return moment(given) if isinstance(given, str) and STAMP.fullmatch(given) else str(given)
     if "value" in given and ("unit" in given or "code" in given):
         return quantity(given)
     if "low" in given or "high" in given:
@@ -237,11 +291,65 @@ def title(resource):
     return resource.get("description") or str(kind(resource["resourceType"]))
 
 
+def code(value):
+    """The code of a status, which is one or a concept."""
+    if isinstance(value, dict):
+        return next((c["code"] for c in value.get("coding") or () if c.get("code")), "") or value.get("code") or ""
+    return value or ""
+
+
+def coded(value):
+    """A code as a word, what it is named where we have none."""
+    return str(CODES[code(value)]) if code(value) in CODES else concept(value)
+
+
 def status(resource):
-    for element in STATUSES:
-        if element in resource:
-            return concept(resource[element])
-    return ""
+    """The code of how it stands: first whether it is so at all."""
+    doubtful = code(resource.get("verificationStatus"))
+    if doubtful not in ("", "confirmed"):
+        return doubtful
+    return next((code(resource[element]) for element in STATUSES if element in resource), "")
+
+
+def remark(resource):
+    """How it stands in words, where that is not what readers would expect; else ""."""
+    found = status(resource)
+    return "" if found in ORDINARY else str(CODES.get(found, found))
+
+
+def details(tree, name_of):
+    """[(label, text)] of an entry in words; `name_of` names what it refers to, and is asked for nothing else."""
+    found = [(_("Status"), coded(status(tree)))] if status(tree) else []
+    if tree["resourceType"] == "Observation":
+        found += [(_("Reference range"), limits(tree)[2])]
+        found += [(concept(c.get("code")), value(c)) for c in tree.get("component") or ()]
+    for path, label in DETAILS:
+        if f"{tree['resourceType']}.{path}" in OF_MACHINES:
+            continue
+        for each in reached(tree, path.split(".")):
+            reference = each.get("reference") if isinstance(each, dict) else None
+            text = each.get("display") or name_of(reference) if reference else detail(each)
+            found.append((str(label), text))
+    return [(label, text) for label, text in dict.fromkeys(found) if text]
+
+
+def detail(given):
+    """A code, a concept, a period or any small value as text."""
+    if isinstance(given, dict) and ("start" in given or "end" in given):
+        return simple(given)
+    return coded(given) if isinstance(given, dict) or given in CODES else simple(given)
+
+
+def reached(tree, path):
+    """The values at a path, lists flattened."""
+    for each in tree if isinstance(tree, list) else [tree]:
+        given = each.get(path[0]) if isinstance(each, dict) else None
+        if given is None:
+            continue
+        if len(path) > 1:
+            yield from reached(given, path[1:])
+        else:
+            yield from given if isinstance(given, list) else [given]
 
 
 def summary(resource):
@@ -270,7 +378,7 @@ def item(resource, since=None):
     return {
         "type": resource["resourceType"], "id": resource["id"], "kind": kind(resource["resourceType"]),
         "title": title(resource), "date": started(resource), "when": moment(started(resource)),
-        "summary": summary(resource), "status": status(resource), "flag": flag(resource),
+        "summary": summary(resource), "status": status(resource), "remark": remark(resource), "flag": flag(resource),
         "new": bool(since and written > since), "masked": masked(resource), "who": who(resource),
     }  # fmt: skip
 
@@ -337,7 +445,7 @@ def local(at):
 
 def instant(at):
     """A time of the database as text."""
-    return date_format(local(at), "j F Y, H:i") if isinstance(at, datetime) else ""
+    return f"{day_of(local(at))}, {date_format(local(at), 'H:i')}" if isinstance(at, datetime) else ""
 
 
 def day_begins(text, after=0):

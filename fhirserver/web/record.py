@@ -8,6 +8,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from records import errors
+from records.resources.references import local
 
 from . import readable
 
@@ -22,8 +23,11 @@ SUMMARY = {  # how many of each
     "AllergyIntolerance": MOST, "Condition": MOST, "MedicationStatement": MOST, "MedicationRequest": MOST,
     "ImagingStudy": 5, "DocumentReference": 8, "Encounter": 5, "Immunization": 20,
 }  # fmt: skip
+CURRENT = ("", "active", "recurrence", "relapse", "intended", "on-hold", "unknown", "unconfirmed", "provisional",
+           "differential")  # fmt: skip
 SHOWN, CHARTED = 100, 250  # of a page of the timeline; values on a page and in its chart
 MOST_KINDS = 500  # Observations of a record with very many that are looked through for kinds
+NAMED = 10  # references of an entry that are asked for their names
 SHOWN_AS_TEXT = ("text/plain",)
 
 
@@ -70,12 +74,13 @@ def by_type(resources, since=None):
 
 
 def is_current(item):
-    return item["status"] in ("", "active", "recurrence", "relapse", "intended", "on-hold", "Active", "unknown")
+    return item["status"] in CURRENT
 
 
 def summary(asking, id, since=None):
-    """One screen: allergies first."""
+    """One screen: allergies first; what was recorded in error or is ruled out stays on the timeline."""
     found = by_type(newest(asking, id, list(SUMMARY), **SUMMARY)[0], since)
+    found = {type: [each for each in rows if each["status"] not in readable.WRONG] for type, rows in found.items()}
     problems = found.get("Condition", [])
     return {
         "allergies": found.get("AllergyIntolerance", []),
@@ -113,9 +118,11 @@ def measured(asking, id):
 
 
 def latest(observations, since=None):
-    """The newest of each kind, with the value before it."""
+    """The newest of each kind, with the value before it; what was recorded in error is none."""
     found = {}
     for each in observations:
+        if readable.status(each) in readable.WRONG:
+            continue
         key = readable.code_of(each)
         if key not in found:
             shown = readable.item(each, since)
@@ -146,6 +153,7 @@ def following(bundle):
 def series(observations):
     """The numbers of one kind of result for a chart: lines by what they measure, times in seconds, oldest first."""
     lines, times, ranges = {}, [], []
+    observations = [o for o in observations if readable.status(o) not in readable.WRONG]
     ordered = sorted((o for o in observations if len(readable.started(o)) >= 10), key=readable.started)
     for n, each in enumerate(ordered):
         parts = each.get("component") or [each]
@@ -179,7 +187,38 @@ def one(asking, id, type, rid):
     tree = asking.get(f"{type}/{rid}")
     if not any(p == id for p in named_patients(tree)):
         raise Http404
-    return {"tree": tree, "item": readable.item(tree), "facts": readable.facts(tree), "attached": attached(tree)}
+    return {"tree": tree, "item": readable.item(tree), "attached": attached(tree)}
+
+
+def entry(asking, id, type, rid):
+    """The same in words, for its page, with the results of a report."""
+    shown = one(asking, id, type, rid)
+    tree = shown["tree"]
+    return shown | {"details": readable.details(tree, naming(asking)), "facts": readable.facts(tree),
+                    "rows": reported(asking, id, tree)}  # fmt: skip
+
+
+def naming(asking):
+    """A function: reference -> the name of what it names, "" of what the reader does not see; asked once each."""
+    known = {}
+
+    def name_of(reference):
+        if reference not in known and len(known) < NAMED and (named := local(reference)) and named[1]:
+            try:
+                tree = asking.get(f"{named[0]}/{named[1]}")
+                known[reference] = readable.name(tree) if tree.get("name") else readable.title(tree)
+            except errors.FHIRError:
+                known[reference] = ""
+        return known.get(reference, "")
+
+    return name_of
+
+
+def reported(asking, id, tree):
+    """The results of a report."""
+    references = [r.get("reference", "") for r in tree.get("result") or () if isinstance(r, dict)]
+    ids = [r.removeprefix("Observation/") for r in references if r.startswith("Observation/")][:MOST]
+    return latest(listed(asking, "Observation", id, _id=",".join(ids))) if ids else []
 
 
 def named_patients(tree):

@@ -16,6 +16,7 @@ from fhirserver.web.admin.audit import asked
         ("2026-07-01T23:30:00.123Z", "2 July 2026, 01:30"),
         ("2026-07-01T23:30:00+04:00", "1 July 2026, 23:30"),  # of the place where it was measured
         ("2016-12-31T23:59:60Z", "31 December 2016, 23:59 UTC"),
+        ("2026-05-01", "1 May 2026"),
         ("2026-07", "July 2026"),
         ("2026", "2026"),
         ("", ""),
@@ -52,3 +53,42 @@ def test_a_visit_says_in_words_what_it_was():
     with translation.override("fr"):
         assert readable.summary(visit) == "sans hospitalisation"
     assert readable.summary(visit | {"class": {"code": "local", "display": "of this place"}}) == "of this place"
+
+
+def test_the_first_of_a_month_is_written_as_french_writes_it():
+    with translation.override("fr"):
+        assert readable.moment("2026-05-01") == "1er mai 2026" and readable.moment("2026-05-11") == "11 mai 2026"
+        assert readable.instant(datetime(2026, 5, 1, 8, tzinfo=UTC)) == "1er mai 2026, 10:00"
+
+
+def test_an_entry_says_its_codes_in_words_and_names_what_it_refers_to():
+    coding = "http://terminology.hl7.org/CodeSystem/"
+    allergy = {
+        "resourceType": "AllergyIntolerance", "criticality": "high", "category": ["medication"],
+        "clinicalStatus": {"coding": [{"system": f"{coding}allergyintolerance-clinical", "code": "active"}]},
+        "reaction": [{"severity": "severe"}, {"severity": "severe"}], "note": [{"text": "Said by her daughter"}],
+        "recorder": {"reference": "Practitioner/1"}, "asserter": {"reference": "RelatedPerson/hidden"},
+    }  # fmt: skip
+    names = {"Practitioner/1": "Dr Anne Perrin"}
+    with translation.override("fr"):
+        said = readable.details(allergy, lambda reference: names.get(reference, ""))
+    assert said == [
+        ("Statut", "en cours"), ("Danger en cas de nouveau contact", "élevé"), ("Réaction", "sévère"),
+        ("Catégorie", "médicament"), ("Remarque", "Said by her daughter"), ("Par", "Dr Anne Perrin"),
+    ]  # fmt: skip
+
+
+def test_how_an_entry_stands_is_judged_by_its_code_and_told_where_it_is_not_what_one_expects():
+    current = {"clinicalStatus": {"coding": [{"code": "active", "display": "Actif"}]}}
+    doubtful = current | {"verificationStatus": {"coding": [{"code": "provisional"}]}}
+    wrong = {"verificationStatus": {"coding": [{"code": "entered-in-error"}]}}
+    found = [readable.status(each) for each in (current, doubtful, wrong)]
+    assert found == ["active", "provisional", "entered-in-error"]
+    with translation.override("fr"):
+        assert [readable.remark(each) for each in (current, doubtful, wrong, {"status": "final"})] == [
+            "", "non confirmé", "saisi par erreur", "",
+        ]  # fmt: skip
+
+
+def test_a_time_with_an_offset_is_written_as_one():
+    assert readable.facts({"date": "2026-02-16T12:35:00+01:00"}) == [("Date", "16 February 2026, 12:35")]

@@ -18,6 +18,7 @@ from fhirserver.web import care, record
 from fhirserver.web.care import viewer
 from records.keys import identity
 from tests.accessctl.people import observation
+from tests.api import indexed
 
 from .world import EVIL, Clinic, signed_in
 
@@ -273,6 +274,46 @@ def test_a_kind_of_result_is_not_drowned_by_many_of_another(clinic):
         for path in ("/", "/results/"):
             page = text(signed_in(login).get(f"{root}{path}"))
             assert "Weight" in page and "Haemoglobin" in page and "12.5 g/dL" in page, "and what it was before"
+
+
+def test_what_was_recorded_in_error_is_no_allergy_problem_or_result(clinic):
+    subject, wrong = {"reference": f"Patient/{clinic.a}"}, {"coding": [{"code": "entered-in-error", "system":
+                      "http://terminology.hl7.org/CodeSystem/condition-ver-status"}]}  # fmt: skip
+    active = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/condition-clinical", "code": "active",
+                          "display": "Actif"}]}  # fmt: skip
+    clinic.made({"resourceType": "Condition", "subject": subject, "code": {"text": "Mistaken gout"},
+                 "recordedDate": "2025-02-01", "verificationStatus": wrong})  # fmt: skip
+    clinic.made({"resourceType": "Condition", "subject": subject, "code": {"text": "Real asthma"},
+                 "clinicalStatus": active})  # fmt: skip
+    clinic.observation(
+        code={"coding": [{"system": "http://loinc.org", "code": "718-7", "display": "Haemoglobin"}]},
+        category=[{"coding": [{"code": "laboratory"}]}], effectiveDateTime="2025-03-10T08:00:00+01:00",
+        status="entered-in-error", valueQuantity={"value": 99.9, "unit": "g/dL"},
+    )  # fmt: skip
+    indexed()
+    doctor, root = signed_in("doctor"), f"/care/{clinic.a}/"
+    summary = text(doctor.get(root))
+    assert "Mistaken gout" not in summary and "99.9" not in summary and "17.9 g/dL" in summary
+    problems = summary.split("Current problems")[1].split("</section>")[0]
+    assert "Real asthma" in problems, "a display in another language is the same status"
+    told = text(doctor.get(f"{root}timeline/"))
+    assert "Mistaken gout" in told and "recorded in error" in told
+    chart = text(doctor.get(f"{root}results/?code=http%3A%2F%2Floinc.org%7C718-7"))
+    assert '"values": [11.2, 12.5, 17.9]' in chart and "recorded in error" in chart
+
+
+def test_a_report_shows_its_results_and_who_made_it(clinic):
+    report = clinic.made({
+        "resourceType": "DiagnosticReport", "status": "preliminary", "subject": {"reference": f"Patient/{clinic.a}"},
+        "code": {"text": "Blood count"}, "result": [{"reference": f"Observation/{clinic.lab}"}],
+        "performer": [{"reference": f"Practitioner/{clinic.practitioner}"}, {"reference": "Organization/unknown"}],
+    })  # fmt: skip
+    indexed()
+    for login, root in (("doctor", f"/care/{clinic.a}"), ("alice", clinic.root)):
+        page = text(signed_in(login).get(f"{root}/DiagnosticReport/{report}/"))
+        words, _all = page.split("<details>")
+        assert "preliminary" in words and "Haemoglobin" in words and "17.9 g/dL" in words and "Anne Perrin" in words
+        assert "Organization/unknown" not in words
 
 
 def test_images_open_in_the_viewer_that_is_set(clinic, settings):

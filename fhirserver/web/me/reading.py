@@ -33,7 +33,7 @@ def results(request, id):
 
 @space("patient")
 def item(request, id, type, rid):
-    return shown(request, "item", id, **record.one(request.asking, id, type, rid))
+    return shown(request, "item", id, **record.entry(request.asking, id, type, rid))
 
 
 @space("patient")
