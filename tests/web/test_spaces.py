@@ -20,7 +20,7 @@ from records.keys import identity
 from tests.accessctl.people import observation
 from tests.api import indexed
 
-from .world import EVIL, Clinic, signed_in
+from .world import EVIL, Clinic, signed_in, staffed
 
 
 @pytest.fixture
@@ -192,6 +192,28 @@ def test_who_is_blocked_is_not_said_to_be_allowed(clinic):
     alice.submit(f"{clinic.root}/decide/block", {"practitioner": f"Practitioner/{clinic.practitioner}"})
     page = text(alice.get(f"{clinic.root}/access/"))
     assert "blocked since: reads nothing" in page and "you allowed it" not in page
+
+
+def test_the_patient_is_told_who_reads_by_a_grant_and_in_which_emergency(clinic):
+    staffed(clinic)
+    officer, alice, path = signed_in("officer"), signed_in("alice"), f"{clinic.root}/access/"
+    page = text(alice.get(path))
+    assert "but in an emergency" in page and "whom you block may not" in page and "granted by" not in page
+    letter = f"DocumentReference/{clinic.document}"
+    for login, permission, about in (("stranger", "view", ""), ("doctor", "hide", letter)):
+        fields = {"login": login, "permission": permission, "about": about}
+        assert officer.submit(f"/admin/rights/{clinic.a}/grant", fields).status_code == 302
+    page = text(alice.get(path))
+    granted, withheld = (page.split(f"{what} by the data-protection officers")[0].rsplit("<strong>", 1)[1]
+                         for what in ("granted", "withheld"))  # fmt: skip
+    assert "stranger" in granted.lower() and "doctor" in withheld.lower()
+    assert "Letter" in page.split("withheld by")[1].split("</li>")[0]
+    alice.submit(f"{clinic.root}/decide/oppose-emergency")
+    page = text(alice.get(path))
+    assert "the one emergency that you allow" in page and "but in an emergency" not in page
+    alice.submit(f"{clinic.root}/decide/oppose-regulation")
+    page = text(alice.get(path))
+    assert "not even in an emergency" in page and "may still open" not in page
 
 
 def test_refusals_are_in_the_language_of_the_page(clinic):

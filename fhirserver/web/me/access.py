@@ -13,7 +13,8 @@ from accessctl.consent import ROLE, SCOPE
 from accessctl.labels import CONFIDENTIALITY
 from accessctl.pieces import dated
 from records import errors
-from records.database import execute
+from records.database import as_system, execute
+from records.definitions.structures import type_name
 from records.keys import identity
 
 from .. import readable, record
@@ -53,8 +54,34 @@ def access(request, id):
     found = professionals(asking, query) if query else []
     return shown(request, "access", id, tab="access", by=by, closed=closed,
                  given=[said(asking, c, {row["ref"] for row in by["block"]}) for c in consents],
-                 opposes=emergency, opposes_regulation=regulation, query=query, found=found, name=patient["name"],
-                 holder=asking.person.patient == key)  # fmt: skip
+                 grants=grants(asking, key), opposes=emergency, opposes_regulation=regulation, query=query, found=found,
+                 name=patient["name"], holder=asking.person.patient == key)  # fmt: skip
+
+
+@as_system()
+def rows_of_grants(key):
+    """(who, permission, type and id of an entry or None) of what data protection gave or withheld: django-guardian."""
+    name = "coalesce(nullif(trim(u.first_name || ' ' || u.last_name), ''), u.username)"
+    parts = [
+        f"SELECT {who}, p.codename, {'r.type, r.id' if entry else 'NULL::smallint, NULL'} FROM {table} t JOIN {join}"
+        f" JOIN auth_permission p ON p.id = t.permission_id {'JOIN resource r ON r.pk = t.content_object_id' * entry}"
+        f" WHERE {'r.patient' if entry else 't.content_object_id'} = %s"
+        for entry in (False, True)
+        for of, who, join in (("user", name, "auth_user u ON u.id = t.user_id"),
+                              ("group", "g.name", "auth_group g ON g.id = t.group_id"))
+        for table in [f"{'resource' if entry else 'dossier'}_{of}_permission"]
+    ]  # fmt: skip
+    return execute(f"{' UNION ALL '.join(parts)} ORDER BY 1 LIMIT 100", (key,) * len(parts))
+
+
+def grants(asking, key):
+    """What staff granted on the record or on an entry, as far as the reader sees the entry."""
+    found = []
+    for who, codename, type, rid in rows_of_grants(key):
+        about = name_of(asking, f"{type_name(type)}/{rid}", "") if type is not None else ""
+        if type is None or about:
+            found.append({"who": who, "permit": codename.startswith("view"), "about": about})
+    return found
 
 
 def professionals(asking, query):
@@ -86,12 +113,16 @@ def said(asking, consent, blocked=()):
     }  # fmt: skip
 
 
-def name_of(asking, reference):
+def name_of(asking, reference, otherwise=None):
+    """What people call it; otherwise the reference."""
     type, _slash, id = reference.partition("/")
     try:
-        return readable.name(asking.get(f"{type}/{id}")) if id else reference
+        tree = asking.get(f"{type}/{id}") if id else {}
     except errors.FHIRError:
-        return reference
+        tree = {}
+    if not tree:
+        return reference if otherwise is None else otherwise
+    return readable.name(tree) if tree.get("name") else readable.title(tree)
 
 
 @require_POST
