@@ -185,6 +185,17 @@ def test_main_pages(site, chromium):
     assert visited(chromium, *site, SHORT) == []
 
 
+def test_tables_of_a_record_fit_a_phone(site, chromium):
+    base, clinic = site
+    tab = Tab(chromium, base, size="phone", language="fr")
+    tab.sign_in("doctor")
+    for path in ("/care/", f"/care/{clinic.a}/imaging/", f"/care/{clinic.a}/{RESULT}"):
+        tab.page.goto(base + path)
+        assert not tab.page.evaluate(CLIPPED.replace(":has(.results)", "")), path
+    shown = tab.page.locator(".results tbody tr").first.inner_text()
+    assert "17,9" in shown and "élevé" in shown, "what is outside of its range is said there, too"
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("language", ["en", "fr"])
