@@ -98,11 +98,22 @@ DETAILS = (  # what an entry says in words: elements, and where they stand in ot
 OF_MACHINES = ("Condition.category", "DiagnosticReport.category", "Observation.category")  # say nothing more
 
 
-WORDS = {  # of rights, people and jobs; of the matrix those that are not in the language of its regulation
+WORDS = {  # of rights, people, jobs and the audit; of the matrix those that are not in the language of its regulation
     "bris-de-glace": gettext_lazy("break the glass"), "regulation": gettext_lazy("emergency call centre"),
     "patient": gettext_lazy("patient"), "professional": gettext_lazy("professional"), "staff": gettext_lazy("staff"),
     "waiting": gettext_lazy("waiting"), "running": gettext_lazy("running"), "done": gettext_lazy("done"),
     "failed": gettext_lazy("failed"), "cancelled": gettext_lazy("cancelled"),
+    "read": gettext_lazy("read"), "vread": gettext_lazy("read of a version"), "create": gettext_lazy("creation"),
+    "update": gettext_lazy("change"), "patch": gettext_lazy("change of a part"), "delete": gettext_lazy("deletion"),
+    "search-type": gettext_lazy("search"), "search-system": gettext_lazy("search of all types"),
+    "history-instance": gettext_lazy("history of a resource"), "history-type": gettext_lazy("history of a type"),
+    "history-system": gettext_lazy("history of all"), "transaction": gettext_lazy("transaction"),
+    "batch": gettext_lazy("batch"), "capabilities": gettext_lazy("capabilities"),
+    "operation": gettext_lazy("operation"),
+    "reindex": gettext_lazy("index made anew"), "parameter": gettext_lazy("index of a search parameter"),
+    "removal": gettext_lazy("index rows removed"), "sandbox": gettext_lazy("sandbox put back"),
+    "COORDINATION": gettext_lazy("coordination"), "SOCIAL": gettext_lazy("social care"),
+    "mandated": gettext_lazy("mandated by the patient"), "representative": gettext_lazy("legal representative"),
     "ceiling": gettext_lazy("limit"), "permit": gettext_lazy("permission"), "denial": gettext_lazy("refusal"),
     "Type of document not known": gettext_lazy("Type of document not known"), "Identity": gettext_lazy("Identity"),
 }  # fmt: skip
@@ -116,7 +127,7 @@ def word(code):
 def profession(code):
     """The name of a profession with its code (TRE_G15), as the access history names it."""
     languages = words_of_history()["languages"]
-    name = languages.get(get_language() or "", languages[DEFAULT])["professions"].get(code)
+    name = languages.get(get_language() or "", languages[DEFAULT])["professions"].get(code, WORDS.get(code))
     return f"{name} ({code})" if name else code
 
 

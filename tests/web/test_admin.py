@@ -1,21 +1,27 @@
 """The administration: who opens which page, what is changed there, and that no record is read on the way."""
 
+import ast
 import csv
 import io
 import json
+import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from allauth.mfa.models import Authenticator
 from django.contrib.auth import get_user_model
 
+from accessctl import sources
 from accessctl.models import AuditRecord, Client, Token
 from accessctl.people import Person
 from accessctl.rights import Doubt, MatrixCell, Opening, Review, StaffRole
 from fhirserver.models import Sample
 from fhirserver.settings import SETTINGS
+from fhirserver.web import readable
 from fhirserver.web.admin import audit as audit_page
 from fhirserver.web.admin import matrix as matrix_page
+from fhirserver.web.admin import reasons
 from fhirserver.web.admin.staff import TABS
 from fhirserver.web.sheets import harmless
 from records.indexing import jobs
@@ -107,6 +113,43 @@ def test_who_sees_what_and_why_is_answered_and_recorded(clinic):
     assert "no such person" in text(officer.get("/admin/why/", {"login": "nobody", "reference": "Observation/1"}))
     told = AuditRecord.objects.filter(interaction="$explain-access", user="officer", patient=clinic.key)
     assert told.count() == 2 and "actor=doctor" in told.first().query
+
+
+def test_reasons_and_the_audit_are_told_in_the_language_of_the_page(clinic):
+    officer = signed_in("officer")
+    officer.cookies["language"] = "fr"
+    asked = {"login": "doctor", "reference": f"Observation/{clinic.lab}"}
+    page = text(officer.get("/admin/why/", asked))
+    assert "Un consentement du patient l&#x27;autorise." in page and "consentement" in page
+    assert ">médecin (10).<" in page.replace("profession : ", ">") and 'lang="en"' not in page.split("<tbody>")[1]
+    later = (datetime.now(readable.zone()) + timedelta(minutes=1)).strftime("%Y-%m-%dT%H:%M")
+    page = text(officer.get("/admin/why/", asked | {"at": later}))
+    assert f'type="datetime-local" value="{later}"' in page and "Tel que c" in page and "Cette personne la voit" in page
+    before = text(officer.get("/admin/why/", asked | {"at": "2020-01-01T10:00"}))
+    assert "Tel que c" not in before and 'role="alert"' in before
+    page = text(officer.get("/admin/audit/", {"patient": f"Patient/{clinic.a}", "subtype": "read", "action": "R"}))
+    assert '<option value="read" selected>lecture</option>' in page
+    assert '<option value="R" selected>lecture</option>' in page
+
+
+def sentences(tree):
+    """The sentences in source code that are no documentation, words in the place of what is put in."""
+    documentation = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    parts = {id(each) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for each in node.values}
+    for node in ast.walk(tree):
+        if id(node) in documentation | parts or not isinstance(node, (ast.Constant, ast.JoinedStr)):
+            continue
+        pieces = node.values if isinstance(node, ast.JoinedStr) else [node]
+        said = "".join(str(each.value) if isinstance(each, ast.Constant) else "x" for each in pieces)
+        if re.fullmatch(r"[A-Zx].* .*\.", said):
+            yield said
+
+
+def test_no_reason_was_forgotten_in_the_words_of_the_page():
+    folder = Path(sources.__file__).parent
+    found = {said for file in folder.glob("*.py") for said in sentences(ast.parse(file.read_text()))}
+    assert "The record is closed." in found and len(found) > 20
+    assert not {said for said in found if not any(pattern.fullmatch(said) for pattern, _told in reasons.KNOWN)}
 
 
 def test_an_emergency_is_judged_and_a_doubt_answered(clinic):

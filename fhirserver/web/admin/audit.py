@@ -2,6 +2,7 @@
 
 from urllib.parse import urlencode
 
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST
 
 from accessctl.audit import criteria
@@ -17,6 +18,12 @@ SHEET = 10  # pages of a thousand that a table has at most
 BARS = 60
 LOOKED = 20_000  # records that the picture over time is made of: the newest
 FIELDS = ("_id", "patient", "agent", "entity", "from", "to", "action", "subtype", "outcome")
+ACTIONS = {"C": gettext_lazy("create"), "R": gettext_lazy("read"), "U": gettext_lazy("change"),
+           "D": gettext_lazy("delete"), "E": gettext_lazy("search or operation")}  # fmt: skip
+INTERACTIONS = (
+    "read", "vread", "search-type", "search-system", "history-instance", "history-type", "history-system", "create",
+    "update", "patch", "delete", "operation",
+)  # fmt: skip
 COLUMNS = ("id", "when", "who", "action", "what", "outcome", "about")
 DAYS = (("from", "ge", 0), ("to", "lt", 1))  # both days are within
 STEPS = (("minute", 60), ("hour", 3600), ("day", 86400), ("month", 31 * 86400))
@@ -44,6 +51,7 @@ def audit(request):
     older = f"{urlencode({k: v for k, v in given.items() if v})}&{further.partition('?')[2]}" if further else ""
     return shown(
         request, "audit", "audit/", given=given, rows=rows, wrong=wrong, asked=bool(query), bars=bars, older=older,
+        actions=ACTIONS.items(), interactions=dict.fromkeys([*INTERACTIONS, given["subtype"]]),
         looked=LOOKED if sum(bar["all"] for bar in bars) >= LOOKED else 0,
     )  # fmt: skip
 

@@ -1,5 +1,7 @@
 """Who sees what, and why: by the SQL that searches use, now or at a past date."""
 
+from datetime import datetime
+
 from django.utils.translation import gettext as _
 
 from accessctl.explain import actor_of, moment
@@ -10,6 +12,8 @@ from records.interactions.interaction import Touched
 from records.keys import identity
 from records.resources.references import local
 
+from .. import readable
+from .reasons import told
 from .staff import noted, shown, staff
 
 
@@ -18,6 +22,7 @@ def who_sees(request):
     """Every reason for and against, by the SQL that searches use, now or at a past date."""
     given = {k: request.GET.get(k, "").strip() for k in ("login", "reference", "at")}
     said, whole, wrong = None, None, ""
+    clock, given["at"] = clocked(given["at"])
     if given["login"] and given["reference"]:
         named = local(given["reference"])
         try:
@@ -33,4 +38,17 @@ def who_sees(request):
             noted(request, "explain-access", [Touched(*named, None, key)], actor=given["login"], at=given["at"])
         else:
             wrong = wrong or _("There is, or was, no such person or resource.")
-    return shown(request, "why", "why/", given=given, said=said, whole=whole, wrong=wrong)
+    rows = [told(each) for each in said or ()]
+    return shown(request, "why", "why/", given=given, clock=clock, said=rows, whole=whole, wrong=wrong)
+
+
+def clocked(text):
+    """(a time by the clock of the pages, as forms show it; the same with its offset): what a form sends has none."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return "", text  # for the explanation to refuse
+    if len(text) <= len("2026-11-23"):  # a day is its end
+        return "", text
+    at = at.replace(tzinfo=readable.zone()) if at.tzinfo is None else at
+    return f"{readable.local(at):%Y-%m-%dT%H:%M}", at.isoformat()
