@@ -138,6 +138,7 @@ def test_an_entry_is_masked_and_shown_again(clinic):
     for type, id in (("Observation", clinic.lab), ("DocumentReference", clinic.document)):
         seen = f"/care/{clinic.a}/{type}/{id}/"
         assert doctor.get(seen).status_code == 200
+        assert "attending doctor, still see it" in text(alice.get(f"{clinic.root}/{type}/{id}/")), "said before, too"
         alice.submit(f"{clinic.root}/{type}/{id}/mask", {"hide": "yes"})
         assert doctor.get(seen).status_code == 404
         assert "hidden from professionals" in text(alice.get(f"{clinic.root}/timeline/")) or type == "Observation"
