@@ -166,7 +166,8 @@ def series(observations):
     unit = next((q.get("unit") or q.get("code") or "" for o in observations for p in (o.get("component") or [o])
                  if (q := p.get("valueQuantity"))), "")  # fmt: skip
     return {
-        "times": times, "axis": gettext("Time"), "unit": unit,
+        "times": times, "axis": gettext("Date"), "unit": unit,
+        "limits": [gettext("lower limit"), gettext("upper limit")],
         "lines": [{"label": k, "values": [v.get(n) for n in range(len(times))]} for k, v in lines.items()],
         "low": [r[0] for r in ranges], "high": [r[1] for r in ranges],
     }  # fmt: skip

@@ -248,6 +248,12 @@ def test_a_doctor_finds_a_patient_and_reads_a_chart_by_mouse(site, chromium):
     page.click("a:has-text('Haemoglobin')")
     page.wait_for_selector(".chart canvas")
     assert page.locator("table:has(caption) tbody tr").count() == 3
+    assert (
+        page.locator(".u-series", has_text="upper limit").is_visible()
+        and not page.locator(".u-value").nth(1).is_visible()
+    )
+    page.locator(".u-over").hover()
+    assert "12.5" in page.locator(".u-value").nth(1).inner_text(), "what is pointed at is told"
     assert page.title() != "owned" and tab.wrong == []
 
 

@@ -11,10 +11,11 @@ for (const place of document.querySelectorAll("[data-chart]")) {
   const data = [series.times.map(t => Date.parse(t) / 1000), ...series.lines.map(l => l.values)];
   const options = series.lines.map((l, n) => ({label: l.label, stroke: lines[n % lines.length], width: 2,
     points: {show: true, size: 7}, spanGaps: true, value: (_, v) => v == null ? "–" : `${v} ${series.unit}`}));
-  for (const [label, values] of [["min", series.low], ["max", series.high]])
+  for (const [label, values] of [[series.limits?.[0], series.low], [series.limits?.[1], series.high]])
     if (values.some(v => v != null)) {
       data.push(values);
-      options.push({label, stroke: range, dash: [6, 4], width: 1.5, points: {show: false}, spanGaps: true});
+      options.push({label, stroke: range, dash: [6, 4], width: 1.5, points: {show: false}, spanGaps: true,
+        value: (_, v) => v == null ? "–" : `${v} ${series.unit}`});
     }
   const axis = {stroke: ink, grid: {stroke: grid, width: 1}, ticks: {stroke: grid}};
   const {lang, dataset: {zone}} = document.documentElement;
@@ -24,7 +25,8 @@ for (const place of document.querySelectorAll("[data-chart]")) {
   const clock = new Intl.DateTimeFormat(language, {hour: "2-digit", minute: "2-digit", timeZone: zone});
   const months = new Intl.DateTimeFormat(language, {year: "2-digit", month: "short", timeZone: zone});
   const [tick, moment] = series.clock ? [clock, clock] : [months, day];
-  const plot = new uPlot({...size(),
+  const pointed = plot => plot.root.classList.toggle("pointed", plot.cursor.idx != null);
+  const plot = new uPlot({...size(), hooks: {setCursor: [pointed]},
     axes: [{...axis, values: (_, ticks) => ticks.map(t => tick.format(t * 1000))}, {...axis, size: 56, label: series.unit}],
     series: [{label: series.axis, value: (_, v) => v == null ? "–" : moment.format(v * 1000)}, ...options]}, data, place);
   addEventListener("resize", () => plot.setSize(size()));
