@@ -78,6 +78,9 @@ def test_resources_are_found_by_the_search_of_fhir(clinic):
     page = text(browser.get(f"/admin/resources/Practitioner/{clinic.practitioner}/"))
     assert "Perrin" in page and "JSON" in page
     assert "error" in text(browser.get("/admin/resources/", {"q": "Practitioner?name:x=1"}))
+    told = text(browser.get("/admin/resources/", {"q": "Location?name=a"}))
+    assert "What can be asked of Location" in told and ">address-city<" in told and "How a search is written" in told
+    assert "What can be asked" not in text(browser.get("/admin/resources/", {"q": "Observation?code=x"}))
 
 
 def test_the_officer_reads_the_audit_and_takes_it_along_without_formulas(clinic):

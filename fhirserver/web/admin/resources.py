@@ -3,8 +3,10 @@
 import re
 from difflib import unified_diff
 
+from accessctl.groups import DIRECTORY
 from records import errors
 from records.resources.references import local
+from records.search.parameters import parameters
 
 from ... import formats
 from .. import readable
@@ -29,7 +31,10 @@ def resources(request):
             rows = [readable.item(bundle)]
     except errors.FHIRError as error:
         wrong = str(error)
-    return shown(request, "resources", "resources/", q=query, rows=rows, wrong=wrong, more=further)
+    type = re.split(r"[?/]", query)[0]
+    told = [parameters(type)[code] for code in sorted(parameters(type))] if type in DIRECTORY else []
+    return shown(request, "resources", "resources/", q=query, rows=rows, wrong=wrong, more=further, type=type,
+                 parameters=told, known={each: sorted(parameters(each)) for each in sorted(DIRECTORY)})  # fmt: skip
 
 
 @staff()
