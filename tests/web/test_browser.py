@@ -218,8 +218,10 @@ def test_a_patient_gives_and_withdraws_access_by_keyboard_on_a_phone_in_french(s
     press(page, "Retirer")
     assert "retirée" in page.text_content("[role=status]")
     page.goto(f"{base}/me/{clinic.a}/access/?name=Perrin")
+    page.fill("[name=until]", "2099-12-31")
     press(page, "Autoriser")
     assert "a désormais accès" in page.text_content("[role=status]")
+    assert page.evaluate("document.documentElement.scrollWidth") <= SIZES["phone"][0]
     assert tab.wrong == []
 
 
