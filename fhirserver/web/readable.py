@@ -330,7 +330,8 @@ def remark(resource):
 
 def details(tree, name_of):
     """[(label, text)] of an entry in words; `name_of` names what it refers to, and is asked for nothing else."""
-    found = [(_("Status"), coded(status(tree)))] if status(tree) else []
+    stands = "" if remark(tree) or tree["resourceType"] == "Immunization" else status(tree)  # a remark stands above
+    found = [(_("Status"), coded(stands))]
     if tree["resourceType"] == "Observation":
         found += [(_("Reference range"), limits(tree)[2])]
         found += [(concept(c.get("code")), value(c)) for c in tree.get("component") or ()]

@@ -1,4 +1,4 @@
-"""The search of the administration is completed while it is written."""
+"""The administration in a browser: a search is completed while it is written, reasons fit a phone."""
 
 import pytest
 
@@ -25,4 +25,16 @@ def test_types_and_parameters_are_offered(site, chromium, written, offered, not_
     tab.page.fill("#q", written)
     found = tab.page.evaluate(OFFERED)
     assert (offered is None or offered in found) and not_offered not in found
+    assert tab.wrong == []
+
+
+def test_the_reasons_are_read_on_a_phone(site, chromium):  # noqa: F811
+    base, clinic = site
+    tab = Tab(chromium, base, size="phone")
+    tab.sign_in("officer")
+    tab.page.goto(f"{base}/admin/why/?login=doctor&reference=Patient/{clinic.a}")
+    assert not tab.page.evaluate(
+        "[...document.querySelectorAll('.scroll')].some(e => e.scrollWidth > e.clientWidth + 1)"
+    )
+    assert "A consent of the patient permits it." in tab.page.locator("main table").inner_text()
     assert tab.wrong == []

@@ -90,5 +90,10 @@ def test_how_an_entry_stands_is_judged_by_its_code_and_told_where_it_is_not_what
         ]  # fmt: skip
 
 
+def test_a_remark_is_not_told_twice():
+    wrong = {"resourceType": "Observation", "status": "entered-in-error", "method": {"text": "By hand"}}
+    assert readable.details(wrong, str) == [("Method", "By hand")]
+
+
 def test_a_time_with_an_offset_is_written_as_one():
     assert readable.facts({"date": "2026-02-16T12:35:00+01:00"}) == [("Date", "16 February 2026, 12:35")]
