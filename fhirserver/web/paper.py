@@ -47,7 +47,7 @@ def pdf(patient, parts):
     heading = _("Health record")
     paper = Paper(f"{heading}: {patient['name']}")
     paper.said(patient["name"], 18, "B", 1)
-    facts = [str(patient["gender"]), f"{_('born')} {patient['birth']}"]
+    facts = [str(patient["gender"]), f"{patient['born']} {patient['birth']}"]
     facts += [f"{'INS ' if i['ins'] else ''}{i['value']}" for i in patient["identifiers"][:1]]
     paper.said(" · ".join(facts), 10, "", 1)
     paper.said(_("As of %(when)s") % {"when": readable.instant(datetime.now(UTC))}, 9, "", 3)
@@ -55,7 +55,7 @@ def pdf(patient, parts):
         paper.said(names[part], 13, "B", 1)
         for each in parts[part]:
             flag = {"high": f" ({_('high')})", "low": f" ({_('low')})"}.get(each["flag"], "")
-            paper.said(f"{each['title']}{'  -  ' if each['when'] else ''}{each['when']}", 10, "B")
+            paper.said("  -  ".join(filter(None, (each["title"], each["remark"], each["when"]))), 10, "B")
             if each["summary"]:
                 paper.said(f"{each['summary']}{flag}  {each.get('range', '')}", 10, "", 1)
         if not parts[part]:

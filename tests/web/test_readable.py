@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 from django.utils import translation
 
-from fhirserver.web import readable
+from fhirserver.web import paper, readable
 from fhirserver.web.admin.audit import asked
 
 
@@ -93,6 +93,18 @@ def test_how_an_entry_stands_is_judged_by_its_code_and_told_where_it_is_not_what
 def test_a_remark_is_not_told_twice():
     wrong = {"resourceType": "Observation", "status": "entered-in-error", "method": {"text": "By hand"}}
     assert readable.details(wrong, str) == [("Method", "By hand")]
+
+
+def test_paper_says_how_an_entry_stands_and_how_she_was_born(monkeypatch):
+    lines = []
+    monkeypatch.setattr(paper.Paper, "said", lambda self, text, *style: lines.append(text))
+    asthma = {"resourceType": "Condition", "id": "1", "code": {"text": "Asthme"}, "onsetDateTime": "2020-05-01",
+              "verificationStatus": {"coding": [{"code": "provisional"}]}}  # fmt: skip
+    with translation.override("fr"):
+        she = {"name": "Zoé Née", "gender": "femme", "born": str(readable.BORN["female"]), "birth": "1er mai 1990",
+               "identifiers": []}  # fmt: skip
+        paper.pdf(she, dict.fromkeys(paper.PARTS, ()) | {"problems": [readable.item(asthma)]})
+    assert "femme · née le 1er mai 1990" in lines and "Asthme  -  non confirmé  -  1er mai 2020" in lines
 
 
 def test_a_time_with_an_offset_is_written_as_one():
