@@ -16,6 +16,7 @@ from accessctl.smart.tables import Launch
 from fhirserver.overload import allowance
 from fhirserver.web import care, record
 from fhirserver.web.care import viewer
+from fhirserver.web.me import access
 from records.keys import identity
 from tests.accessctl.people import observation
 from tests.api import indexed
@@ -185,6 +186,20 @@ def test_the_patient_reads_who_looked_and_reports_a_doubt(clinic):
     assert bob.get(f"/me/{clinic.b}/history/{event}/").status_code == 404
     bob.submit(f"/me/{clinic.b}/decide/report-access", {"event": event, "text": "I am curious"})
     assert Doubt.objects.count() == 1
+
+
+def test_a_permission_that_is_over_is_said_to_be_and_none_is_given_until_a_day_that_is(clinic):
+    alice, path = signed_in("alice"), f"{clinic.root}/access/"
+    given = {"practitioner": clinic.practitioner, "until": "2020-01-01"}
+    before = text(alice.get(path)).count("you allowed it")
+    refused = alice.submit(f"{path}grant", given)
+    assert "Nothing is allowed" in text(alice.get(refused.headers["Location"]))
+    permit = access.consent(clinic.a, {"id": clinic.practitioner, "name": [{"family": "Perrin"}]}, "2020-01-01", False)
+    clinic.system.post("Consent", permit)
+    page = text(alice.get(path))
+    assert page.count("you allowed it") == before and ">over</span>" in page and "1 January 2020" in page
+    alice.submit(f"{path}grant", given | {"until": date.today().isoformat()})
+    assert text(alice.get(path)).count("you allowed it") == before + 1
 
 
 def test_who_is_blocked_is_not_said_to_be_allowed(clinic):

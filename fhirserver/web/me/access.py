@@ -1,5 +1,6 @@
 """Who may read the record, and what its patient decides about that."""
 
+import re
 from datetime import UTC, datetime
 from urllib.parse import quote, urlencode
 
@@ -15,6 +16,7 @@ from accessctl.pieces import dated
 from records import errors
 from records.database import as_system, execute
 from records.definitions.structures import type_name
+from records.fhirpath.times import interval
 from records.keys import identity
 
 from .. import readable, record
@@ -22,6 +24,7 @@ from ..ask import space
 from .space import shown
 
 IRCP = {"system": ROLE, "code": "IRCP"}
+DAY = re.compile(r"\d{4}-\d\d-\d\d")
 POLICY = "https://profiles.ihe.net/ITI/PCF/Policy-basic-normal"
 
 
@@ -108,9 +111,14 @@ def said(asking, consent, blocked=()):
         "id": consent["id"], "permit": provision.get("type") == "permit",
         "who": ", ".join(grantees) or _("everybody who treats me"), "since": readable.moment(consent.get("dateTime")),
         "until": readable.moment(period.get("end")), "exceptions": len(provision.get("provision") or ()),
-        "sensitive": bool(provision.get("securityLabel")),
+        "sensitive": bool(provision.get("securityLabel")), "over": over(period.get("end")),
         "blocked": bool(named) and named <= {f"Practitioner/{id}" for id in blocked},
     }  # fmt: skip
+
+
+def over(end):
+    """Is the last moment of a period past, as the rights reckon?"""
+    return bool(end) and interval(end)[1] < datetime.now(UTC).timestamp() * 1_000_000
 
 
 def name_of(asking, reference, otherwise=None):
@@ -134,7 +142,11 @@ def grant(request, id):
     if not practitioner:
         raise errors.NotFound("Practitioner")
     who = request.asking.get(f"Practitioner/{quote(practitioner, safe='')}")
-    body = consent(id, who, request.POST.get("until", ""), request.POST.get("sensitive") == "yes")
+    until = request.POST.get("until", "")
+    body = consent(id, who, until, request.POST.get("sensitive") == "yes")
+    if DAY.fullmatch(until) and until < readable.local(datetime.now(UTC)).date().isoformat():
+        messages.error(request, _("Nothing is allowed: that day is over."))
+        return HttpResponseRedirect(f"/me/{id}/access/?{urlencode({'name': readable.name(who)})}")
     request.asking.send("POST", "Consent", body)
     messages.success(request, _("%(name)s has access from now on.") % {"name": readable.name(who)})
     return HttpResponseRedirect(f"/me/{id}/access/")
@@ -182,7 +194,7 @@ DECISIONS = {
     "unblock": gettext_noop("The block is lifted."),
     "name-proxy": gettext_noop("This person may act for you from now on."),
     "end-proxy": gettext_noop("This person cannot act for you any more."),
-    "oppose-emergency": gettext_noop("Nobody can break the glass of your record any more."),
+    "oppose-emergency": gettext_noop("No doctor beside you can open your record in an emergency any more."),
     "accept-emergency": gettext_noop("In an emergency your record can be opened again, and you are told."),
     "oppose-regulation": gettext_noop("The emergency call centre cannot open your record any more."),
     "accept-regulation": gettext_noop("The emergency call centre can open your record again."),
