@@ -2,6 +2,7 @@
 
 from django import template
 from django.conf import settings
+from django.utils.formats import number_format
 
 from . import readable
 
@@ -20,6 +21,12 @@ register.filter("profession", readable.profession)
 def external_login():
     """Is there an identity provider to sign in with?"""
     return bool(settings.FHIRSERVER_OIDC_ISSUER)
+
+
+@register.filter
+def grouped(number):
+    """A whole number as people read it: 2,847."""
+    return number_format(number, force_grouping=True)
 
 
 @register.filter

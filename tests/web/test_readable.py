@@ -7,6 +7,7 @@ from django.utils import translation
 
 from fhirserver.web import paper, readable
 from fhirserver.web.admin.audit import asked
+from fhirserver.web.tags import grouped
 
 
 @pytest.mark.parametrize(
@@ -109,3 +110,9 @@ def test_paper_says_how_an_entry_stands_and_how_she_was_born(monkeypatch):
 
 def test_a_time_with_an_offset_is_written_as_one():
     assert readable.facts({"date": "2026-02-16T12:35:00+01:00"}) == [("Date", "16 February 2026, 12:35")]
+
+
+@pytest.mark.parametrize("language, said", [("en", "2,000,847"), ("fr", "2\xa0000\xa0847")])
+def test_large_numbers_are_grouped(language, said):
+    with translation.override(language):
+        assert grouped(2_000_847) == said and grouped(0) == "0"
