@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST
 
+from accessctl import actor
 from records import errors
 from records.interactions import capabilities
 from records.interactions.interaction import Interaction
@@ -24,6 +25,7 @@ from .ask import space
 from .home import demo_logins
 from .login import DEMO
 
+CLIENT, SCOPE = "console", "user/*.cruds"  # of the tokens that the console gets
 TABS = (("start", "", gettext_lazy("Ten minutes")), ("capabilities", "capabilities/", gettext_lazy("Capabilities")),
         ("console", "console/", gettext_lazy("Console")), ("errors", "errors/", gettext_lazy("Errors")))  # fmt: skip
 
@@ -38,15 +40,20 @@ def start(request):
     if sandbox.is_one():
         job = sandbox.latest()
         more |= {"sandbox": True, "job": job, "working": job is not None and job.state in ("waiting", "running"),
-                 "may": request.user.is_authenticated and request.user.groups.filter(name=DEMO).exists()}  # fmt: skip
+                 "may": plays(request)}  # fmt: skip
     return shown(request, "start", **more)
+
+
+def plays(request):
+    """Is this a sandbox, and the visitor one of its people?"""
+    return sandbox.is_one() and request.user.is_authenticated and request.user.groups.filter(name=DEMO).exists()
 
 
 @require_POST
 @space("patient", "professional", "staff")
 def reset(request):
     """Put the sandbox back as it was; for whoever has one of its logins."""
-    if not (sandbox.is_one() and request.user.groups.filter(name=DEMO).exists()):
+    if not plays(request):
         raise PermissionDenied
     if request.POST.get("sure") != "yes":
         messages.error(request, _("Say that you are sure: nothing was done."))
@@ -72,7 +79,17 @@ def browser(request):
 
 
 def console(request):
-    return shown(request, "console")
+    return shown(request, "console", may=plays(request))
+
+
+@require_POST
+@space("patient", "professional", "staff")
+def token(request):
+    """A token of the visitor's own for the console, in a sandbox: it may what the visitor may."""
+    if not plays(request):
+        raise PermissionDenied
+    request.asking.note("issue-token", now=True, scope=SCOPE)
+    return shown(request, "console", may=True, token=actor.issue(CLIENT, SCOPE, user=request.user.get_username()))
 
 
 # What each error is about, in an example; `tests/web/test_developers.py` sees that none lacks.
@@ -177,6 +194,7 @@ urlpatterns = [
     path("", start, name="developers"),
     path("capabilities/", browser),
     path("console/", console),
+    path("console/token", token),
     path("errors/", faults),
     path("openapi.json", openapi),
     path("fhir.http", collection),

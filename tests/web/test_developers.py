@@ -10,7 +10,9 @@ from django.contrib.auth import get_user_model
 from accessctl.models import AuditRecord
 from fhirserver import sandbox
 from records import errors
+from tests.api import Api
 
+from .conftest import Browser
 from .world import Clinic, signed_in
 
 FHIRSERVER = Path(__file__).resolve().parents[2] / "fhirserver"
@@ -75,7 +77,16 @@ def test_every_text_is_in_french_and_compiled_as_written(locale, least):
     with open(folder / "django.mo", "rb") as file:
         compiled = gettext.GNUTranslations(file)
     plain = {k: v for k, v in written.items() if "\\" not in k and "\\" not in v}
-    assert {k: v for k, v in plain.items() if v not in (compiled.gettext(k), compiled.ngettext(k, k, 1))} == {}
+    contexts = set(re.findall(r'^msgctxt "(.*)"$', (folder / "django.po").read_text(), re.M))
+
+    def told(text):
+        return {
+            compiled.gettext(text),
+            compiled.ngettext(text, text, 1),
+            *(compiled.pgettext(c, text) for c in contexts),
+        }
+
+    assert {k: v for k, v in plain.items() if v not in told(k)} == {}
 
 
 def test_texts_of_templates_are_among_them():
@@ -87,3 +98,17 @@ def test_texts_of_templates_are_among_them():
     templates = FHIRSERVER.rglob("templates/**/*.html")
     said = {text for path in templates for text in re.findall(r'{% translate "([^"]+)"', path.read_text())}
     assert said and said <= known, said - known
+
+
+def test_the_console_gets_a_token_of_its_visitor_in_a_sandbox_alone(browser, monkeypatch):
+    clinic, alice = Clinic(), signed_in("alice")
+    assert "console/token" not in alice.get("/developers/console/").content.decode()
+    assert alice.submit("/developers/console/token").status_code == 403, "no sandbox"
+    monkeypatch.setattr(sandbox, "is_one", lambda: True)
+    assert "console/token" in alice.get("/developers/console/").content.decode()
+    answer = alice.submit("/developers/console/token")
+    token = re.search(r'id="token"[^>]* value="([^"]+)"', answer.content.decode())[1]
+    api = Api(token=token)
+    assert api.get(f"Patient/{clinic.a}").status_code == 200 and api.get(f"Patient/{clinic.b}").status_code == 404
+    assert AuditRecord.objects.filter(user="alice", interaction="$issue-token").count() == 1
+    assert Browser().submit("/developers/console/token")["Location"].startswith("/account/login/")
