@@ -198,6 +198,9 @@ def test_a_permission_that_is_over_is_said_to_be_and_none_is_given_until_a_day_t
     clinic.system.post("Consent", permit)
     page = text(alice.get(path))
     assert page.count("you allowed it") == before and ">over</span>" in page and "1 January 2020" in page
+    staffed(clinic)
+    rights = text(signed_in("officer").get(f"/admin/rights/?patient=Patient/{clinic.a}"))
+    assert "January 2020" not in rights.split("Consents in force")[1].split("Who decided what")[0]
     alice.submit(f"{path}grant", given | {"until": date.today().isoformat()})
     assert text(alice.get(path)).count("you allowed it") == before + 1
 

@@ -135,7 +135,8 @@ def consents(key):
     rows = execute(
         f"SELECT r.id, c.permit, c.depth, c.since, c.until, c.purposes, c.grantee = 0, {NAME} FROM consent_rule c"
         " JOIN resource r ON r.pk = c.consent LEFT JOIN person p ON p.practitioner_key = c.grantee"
-        " LEFT JOIN auth_user u ON u.id = p.user_id WHERE c.patient = %s ORDER BY r.id, c.depth LIMIT %s",
+        " LEFT JOIN auth_user u ON u.id = p.user_id WHERE c.patient = %s AND coalesce(c.until > now(), TRUE)"
+        " ORDER BY r.id, c.depth LIMIT %s",
         (key, MOST),
     )
     names = ("consent", "permit", "depth", "since", "until", "purposes", "everybody", "name")
