@@ -124,10 +124,21 @@ def word(code):
     return WORDS.get(code, code)
 
 
+def history_words():
+    """The words of the access history in the reader's language."""
+    languages = words_of_history()["languages"]
+    return languages.get(get_language() or "", languages[DEFAULT])
+
+
+def deed(interaction):
+    """What an operation of the rights did, as the access history tells it; another one as it is."""
+    did = history_words()["did"].get(interaction.removeprefix("$"), "{")
+    return interaction if "{" in did else did.removeprefix("– ")
+
+
 def profession(code):
     """The name of a profession with its code (TRE_G15), as the access history names it."""
-    languages = words_of_history()["languages"]
-    name = languages.get(get_language() or "", languages[DEFAULT])["professions"].get(code, WORDS.get(code))
+    name = history_words()["professions"].get(code, WORDS.get(code))
     return f"{name} ({code})" if name else code
 
 

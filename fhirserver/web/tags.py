@@ -15,6 +15,7 @@ register.filter("concept", readable.concept)
 register.filter("kind", readable.kind)
 register.filter("word", readable.word)
 register.filter("profession", readable.profession)
+register.filter("deed", readable.deed)
 
 
 @register.simple_tag

@@ -98,7 +98,7 @@ def test_rights_on_a_record_are_told_without_what_it_says(clinic):
                             {"name": "practitioner", "valueString": "Practitioner/dr-stranger"}]})  # fmt: skip
     for login in ("officer", "registrar"):
         page = text(signed_in(login).get("/admin/rights/", {"patient": f"Patient/{clinic.a}"}))
-        for said in ("attending doctor", "representative", "blocked", "$block", "permits"):
+        for said in ("attending doctor", "representative", "blocked", "blocked a professional", "permits"):
             assert said in page, said
         assert "Haemoglobin" not in page and "Penicillin" not in page
         assert (REASON in page) == (login == "officer"), "why a record was opened may say what it says"

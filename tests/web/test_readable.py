@@ -7,6 +7,7 @@ from django.utils import translation
 
 from fhirserver.web import paper, readable
 from fhirserver.web.admin.audit import asked
+from fhirserver.web.admin.rights import DECIDED
 from fhirserver.web.tags import grouped
 
 
@@ -116,3 +117,15 @@ def test_a_time_with_an_offset_is_written_as_one():
 def test_large_numbers_are_grouped(language, said):
     with translation.override(language):
         assert grouped(2_000_847) == said and grouped(0) == "0"
+
+
+@pytest.mark.parametrize("language, said", [("en", "opened the record"), ("fr", "ouverture du dossier en urgence")])
+def test_a_decision_is_told_as_the_access_history_tells_it(language, said):
+    with translation.override(language):
+        assert readable.deed("$break-glass").startswith(said) and readable.deed("read") == "read"
+
+
+@pytest.mark.parametrize("language", ["en", "fr"])
+def test_every_decision_has_words(language):
+    with translation.override(language):
+        assert [each for each in DECIDED if readable.deed(f"${each}").startswith("$")] == []
