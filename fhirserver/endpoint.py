@@ -21,7 +21,7 @@ from accessctl.actor import InvalidToken, Stale
 from accessctl.audit import record, settle
 from accessctl.replay import replayed
 from records import errors
-from records.database import asked_by, atomic, deadline, drop_ahead, extend, retried, translated
+from records.database import asked_by, atomic, deadline, drop_ahead, extend, left, retried, translated
 from records.interactions import transaction
 from records.interactions.conditions import etag
 from records.interactions.interaction import Interaction, Outcome, prepared, run, verb
@@ -38,7 +38,7 @@ log = logging.getLogger("fhirserver.endpoint")
 UNREAD = Interaction("unread", "system")  # stands for a request that could not be read as an interaction
 OPEN = ("metadata",)  # what answers without a token
 EACH = 0.02  # seconds by which an entry of a Bundle puts the deadline off
-GRACE = 0.5  # seconds for the record of what was refused, whatever time it took
+GRACE, PATIENCE = 0.5, 8  # seconds for the record of what was refused: at least, however late it is, and at most
 GZIP_FROM = 1400  # bytes; less fits one packet
 
 
@@ -244,7 +244,7 @@ def refuse(error, wanted, request_id):
     """The response to an error, an OperationOutcome always."""
     error = told(error, request_id)
     try:
-        with deadline(GRACE):  # the error may be that there was no time left
+        with deadline(max(GRACE, left(PATIENCE))):  # the error may be that there was no time left
             settle(error.recorded)
     except Exception as unrecorded:
         error = told(unrecorded, request_id)
