@@ -26,6 +26,7 @@ from fhirserver.web.admin.staff import TABS
 from fhirserver.web.sheets import harmless
 from records.indexing import jobs
 from records.indexing.models import Job
+from records.loading.models import LoadedInput, LoadedRange
 from records.search import stored
 from records.search.stored import StoredParameter
 
@@ -396,3 +397,15 @@ def database_of_matrix(clinic):
     yield
     MatrixCell.objects.filter(matrix="trial").delete()
     MatrixCell.objects.update(until=None)
+
+
+def test_files_being_loaded_are_shown_with_how_far_they_are(clinic):
+    runner = signed_in("runner")
+    assert "No file was loaded." in text(runner.get("/admin/jobs/"))
+    made = [LoadedInput.objects.create(sha256=bytes([n]), path=f"/srv/in/{name}", size=4000, modified=1)
+            for n, name in enumerate(("big.ndjson", "one.json"))]  # fmt: skip
+    LoadedRange.objects.create(input=made[0].pk, start=0, until=1000)
+    LoadedInput.objects.filter(pk=made[1].pk).update(finished=datetime.now(UTC))
+    page = runner.get("/admin/jobs/").content.decode()
+    assert '<progress max="4000" value="1000"' in page and page.count("<progress") == 1
+    assert page.index("big.ndjson") < page.index("one.json") and "/srv/in" not in page

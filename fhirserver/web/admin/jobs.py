@@ -1,10 +1,12 @@
-"""Jobs of the index: asked for, watched, cancelled, asked for again."""
+"""Jobs of the index: asked for, watched, cancelled, asked for again; and files that are being loaded."""
+
+from pathlib import PurePath
 
 from django.contrib import messages
 from django.http import HttpResponseRedirect
 from django.utils.translation import gettext as _
 
-from records.database import atomic
+from records.database import atomic, execute
 from records.definitions.structures import type_number
 from records.indexing import jobs as reindexing
 from records.indexing import registration
@@ -35,7 +37,21 @@ def jobs(request):
             messages.error(request, _("There is no such job."))
         return HttpResponseRedirect("/admin/jobs/")
     rows = [(job, job.state in ENDED) for job in reindexing.listed(50)]
-    return shown(request, "jobs", "jobs/", rows=rows)
+    return shown(request, "jobs", "jobs/", rows=rows, loads=loads())
+
+
+def loads():
+    """Files that `manage.py load` has begun, what is not finished first; of NDJSON how many bytes are written."""
+    rows = execute(
+        "SELECT i.path, i.size, i.since, i.finished, coalesce(sum(r.until - r.start), 0)::bigint FROM loaded_input i"
+        " LEFT JOIN loaded_range r ON r.input = i.id GROUP BY i.id"
+        " ORDER BY i.finished IS NOT NULL, i.since DESC LIMIT 50"
+    )
+    return [
+        {"file": PurePath(path).name, "since": since, "finished": finished,
+         "size": size if path.endswith(".ndjson") else None, "done": min(done, size)}
+        for path, size, since, finished, done in rows
+    ]  # fmt: skip
 
 
 def asked_again(id, principal):
