@@ -1,9 +1,12 @@
 """Pages in a real Chromium: nothing serious for axe-core, no error in the console, no request elsewhere."""
 
+import gettext
 import json
 import os
+import re
 import threading
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -259,11 +262,26 @@ def test_a_doctor_finds_a_patient_and_reads_a_chart_by_mouse(site, chromium):
     assert page.title() != "owned" and tab.wrong == []
 
 
+@cache
+def catalogue():
+    folder = Path(__file__).resolve().parents[2] / "fhirserver" / "web" / "locale" / "fr" / "LC_MESSAGES"
+    with open(folder / "django.mo", "rb") as file:
+        return [(k if isinstance(k, str) else k[0], v) for k, v in gettext.GNUTranslations(file)._catalog.items() if k]
+
+
+def said(text, language, whole=False):
+    """How a text, or a part of one, reads in the language: any of these, each without what is filled in."""
+    if language == "en":
+        return [text]
+    found = [v for k, v in catalogue() if (k.startswith(text) if whole else text in k)]
+    return [max(re.split(r"%\(\w+\)s", v), key=len).strip() for v in found] or [text]
+
+
 class Mouse:
     """Does what a form asks for with the mouse."""
 
-    def __init__(self, page):
-        self.page = page
+    def __init__(self, page, language="en"):
+        self.page, self.language = page, language
 
     def type(self, id, text):
         self.page.locator(f"#{id}").click()
@@ -273,7 +291,8 @@ class Mouse:
         self.page.locator(f"#{id}").click()
 
     def press(self, name):
-        self.page.locator(f"main :is(button, a, summary):has-text({name!r}) >> nth=0").click()
+        named = re.compile("|".join(re.escape(each) for each in said(name, self.language, whole=True)))
+        self.page.locator("main :is(button, a, summary)").filter(has_text=named).first.click()
         self.page.wait_for_load_state()
 
 
@@ -302,7 +321,8 @@ class Keyboard(Mouse):
         self.page.keyboard.press("Space")
 
     def press(self, name):
-        self.at(f"e.closest('main') && e.innerText.trim().startsWith({name!r})")
+        names = json.dumps(said(name, self.language, whole=True))
+        self.at(f"e.closest('main') && {names}.some(n => e.innerText.trim().startsWith(n))")
         self.page.keyboard.press("Enter")
         self.page.wait_for_load_state()
 
@@ -310,19 +330,21 @@ class Keyboard(Mouse):
 @pytest.mark.long
 @pytest.mark.parametrize("hand", [Mouse, Keyboard])
 @pytest.mark.parametrize("size", SIZES)
-def test_each_task_by_mouse_and_by_keyboard(to_do, chromium, hand, size):
+@pytest.mark.parametrize("language", ["en", "fr"])
+def test_each_task_by_mouse_and_by_keyboard(to_do, chromium, hand, size, language):
     base, clinic = to_do
     tabs = {}
     for task in json.loads(TASKS.read_text()):
         login, path = task["who"], task["at"].format(**places(clinic))
         if login not in tabs:
-            tabs[login] = Tab(chromium, base, size=size)
+            tabs[login] = Tab(chromium, base, size=size, language=language)
             tabs[login].sign_in(login)
         tab = tabs[login]
         tab.page.goto(base + path)
         for step in task["do"]:
             what, _, rest = step.partition(" ")
             given = rest.split(" ", 1) if what == "type" else [rest]
-            getattr(hand(tab.page), what)(*(text.format(**places(clinic)) for text in given))
-        tab.page.wait_for_selector(f"main >> text={task['says']}", state="attached")
+            getattr(hand(tab.page, language), what)(*(text.format(**places(clinic)) for text in given))
+        told = re.compile("|".join(re.escape(each) for each in said(task["says"], language)))
+        tab.page.locator("main").get_by_text(told).first.wait_for(state="attached")
         assert tab.wrong == [], task
