@@ -22,7 +22,7 @@ from records import errors
 from records.database import as_system, execute
 from records.keys import identity
 
-from . import readable, record
+from . import readable, record, vocabulary
 from .ask import space
 
 CIRCLE = 200  # patients by name, of more the first in the alphabet that one may read
@@ -80,7 +80,7 @@ def patients(request):
         found, wrong = [], _("That cannot be searched for: check the date and the number.")
     rows = [
         {"id": p["id"], "name": readable.name(p), "birth": readable.moment(p.get("birthDate")),
-         "age": readable.age(p.get("birthDate")), "gender": readable.GENDERS.get(p.get("gender"), ""),
+         "age": readable.age(p.get("birthDate")), "gender": vocabulary.GENDERS.get(p.get("gender"), ""),
          "identifier": next((i["value"] for i in readable.identifiers(p)), "")}
         for p in found
     ]  # fmt: skip
@@ -204,7 +204,7 @@ def parameters(given):
 
 def ins_system():
     """The system of INS numbers here: real ones in production, else those for tests."""
-    return readable.INS[0] if settings.FHIRSERVER_ENVIRONMENT == "production" else readable.INS[2]
+    return vocabulary.INS[0] if settings.FHIRSERVER_ENVIRONMENT == "production" else vocabulary.INS[2]
 
 
 @require_POST

@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from records import errors
 from records.resources.references import local
 
-from . import readable
+from . import readable, vocabulary
 
 DATED = (  # what a timeline shows
     "Encounter", "DiagnosticReport", "DocumentReference", "ImagingStudy", "Immunization", "Condition",
@@ -41,8 +41,8 @@ def patient_of(asking, id):
     tree = asking.get(f"Patient/{id}")
     return {
         "id": id, "name": readable.name(tree), "birth_name": readable.birth_name(tree),
-        "birth": readable.moment(tree.get("birthDate")), "born": readable.BORN.get(tree.get("gender"), _("born")),
-        "age": readable.age(tree.get("birthDate")), "gender": readable.GENDERS.get(tree.get("gender"), ""),
+        "birth": readable.moment(tree.get("birthDate")), "born": vocabulary.BORN.get(tree.get("gender"), _("born")),
+        "age": readable.age(tree.get("birthDate")), "gender": vocabulary.GENDERS.get(tree.get("gender"), ""),
         "identifiers": readable.identifiers(tree), "tree": tree,
     }  # fmt: skip
 
@@ -80,7 +80,7 @@ def is_current(item):
 def summary(asking, id, since=None):
     """One screen: allergies first; what was recorded in error or is ruled out stays on the timeline."""
     found = by_type(newest(asking, id, list(SUMMARY), **SUMMARY)[0], since)
-    found = {type: [each for each in rows if each["status"] not in readable.WRONG] for type, rows in found.items()}
+    found = {type: [each for each in rows if each["status"] not in vocabulary.WRONG] for type, rows in found.items()}
     problems = found.get("Condition", [])
     return {
         "allergies": found.get("AllergyIntolerance", []),
@@ -121,7 +121,7 @@ def latest(observations, since=None):
     """The newest of each kind, with the value before it; what was recorded in error is none."""
     found = {}
     for each in observations:
-        if readable.status(each) in readable.WRONG:
+        if readable.status(each) in vocabulary.WRONG:
             continue
         key = readable.code_of(each)
         if key not in found:
@@ -153,7 +153,7 @@ def following(bundle):
 def series(observations):
     """The numbers of one kind of result for a chart: lines by what they measure, times in seconds, oldest first."""
     lines, times, ranges = {}, [], []
-    observations = [o for o in observations if readable.status(o) not in readable.WRONG]
+    observations = [o for o in observations if readable.status(o) not in vocabulary.WRONG]
     ordered = sorted((o for o in observations if len(readable.started(o)) >= 10), key=readable.started)
     for n, each in enumerate(ordered):
         parts = each.get("component") or [each]

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 from django.utils import translation
 
-from fhirserver.web import paper, readable
+from fhirserver.web import paper, readable, vocabulary
 from fhirserver.web.admin.audit import asked
 from fhirserver.web.admin.rights import DECIDED
 from fhirserver.web.tags import grouped
@@ -103,7 +103,7 @@ def test_paper_says_how_an_entry_stands_and_how_she_was_born(monkeypatch):
     asthma = {"resourceType": "Condition", "id": "1", "code": {"text": "Asthme"}, "onsetDateTime": "2020-05-01",
               "verificationStatus": {"coding": [{"code": "provisional"}]}}  # fmt: skip
     with translation.override("fr"):
-        she = {"name": "Zoé Née", "gender": "femme", "born": str(readable.BORN["female"]), "birth": "1er mai 1990",
+        she = {"name": "Zoé Née", "gender": "femme", "born": str(vocabulary.BORN["female"]), "birth": "1er mai 1990",
                "identifiers": []}  # fmt: skip
         paper.pdf(she, dict.fromkeys(paper.PARTS, ()) | {"problems": [readable.item(asthma)]})
     assert "femme · née le 1er mai 1990" in lines and "Asthme  -  non confirmé  -  1er mai 2020" in lines
