@@ -17,6 +17,7 @@ from fhirserver.overload import allowance
 from fhirserver.web import care, record
 from fhirserver.web.care import viewer
 from fhirserver.web.me import access
+from records.database import execute
 from records.keys import identity
 from tests.accessctl.people import observation
 from tests.api import indexed
@@ -439,3 +440,19 @@ def test_my_patients_are_those_who_name_me_my_organisation_or_an_emergency(clini
     assert listed("doctor") == {clinic.a}, "the list is no right"
     monkeypatch.setattr(care, "CIRCLE", 0)
     assert listed("doctor") == {clinic.a, d}, "more than a list takes: whoever can be read, by the alphabet"
+
+
+def test_A03_a_grant_on_an_entry_that_is_hidden_from_the_patient_is_told_as_none(clinic):
+    """The page of who may read is the same to the byte, whoever was granted what of it."""
+    staffed(clinic)
+    secret = clinic.observation(security=[(VISIBILITY, "INVISIBLE_PATIENT")])
+    officer, path = signed_in("officer"), f"{clinic.root}/access/"
+
+    def page():
+        return re.sub(r'name="csrfmiddlewaretoken" value="[^"]+"', "", signed_in("alice").get(path).content.decode())
+
+    before = page()
+    fields = {"login": "stranger", "permission": "view", "about": f"Observation/{secret}"}
+    assert officer.submit(f"/admin/rights/{clinic.a}/grant", fields).status_code == 302
+    assert execute("SELECT count(*) FROM resource_user_permission") == [(1,)]
+    assert page() == before and secret not in before
