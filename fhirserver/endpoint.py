@@ -19,6 +19,7 @@ from rest_framework.views import APIView
 from accessctl.access import access_for
 from accessctl.actor import InvalidToken, Stale
 from accessctl.audit import record, settle
+from accessctl.audit.recorder import PATIENCE
 from accessctl.replay import replayed
 from records import errors
 from records.database import asked_by, atomic, deadline, drop_ahead, extend, left, retried, translated
@@ -38,7 +39,7 @@ log = logging.getLogger("fhirserver.endpoint")
 UNREAD = Interaction("unread", "system")  # stands for a request that could not be read as an interaction
 OPEN = ("metadata",)  # what answers without a token
 EACH = 0.02  # seconds by which an entry of a Bundle puts the deadline off
-GRACE, PATIENCE = 0.5, 8  # seconds for the record of what was refused: at least, however late it is, and at most
+GRACE = 0.5  # seconds for the record of what was refused, however late it is
 GZIP_FROM = 1400  # bytes; less fits one packet
 
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import psycopg
 
 from records.access import over_types
-from records.database import FIXED, as_system, atomic, execute, lock
+from records.database import FIXED, as_system, atomic, execute, lock, together
 from records.definitions.structures import RESOURCE_TYPES, type_name, type_number
 from records.errors import FHIRError
 from records.formats.json import parse
@@ -164,8 +164,8 @@ def index_identity(written):
     changed = [w.pk for w in written if not w.created]
     if changed:
         params = sorted({p for w in written for p in _identity_params(w.type)})
-        for table in IDENTITY:
-            execute(f"DELETE FROM {table} WHERE resource = ANY(%s) AND param = ANY(%s)", (changed, params))
+        given = (changed, params)
+        together([(f"DELETE FROM {table} WHERE resource = ANY(%s) AND param = ANY(%s)", given) for table in IDENTITY])
     made = [
         (Indexed(w.pk, w.type, w.patient, w.occurred, w.resource), identity(w.resource, w.type))
         for w in written
@@ -281,8 +281,7 @@ def _store(made, fresh, keys, held):
     gone = [item.pk for item, _ in made if item.pk not in fresh]
     if keys is not None:
         params = (gone + contained.within(gone, made), sorted(keys))
-        for table in TABLES:
-            execute(f"DELETE FROM {table} WHERE resource = ANY(%s) AND param = ANY(%s)", params)
+        together([(f"DELETE FROM {table} WHERE resource = ANY(%s) AND param = ANY(%s)", params) for table in TABLES])
         gone = []
     # Identity rows are written by the write alone (index_identity): an indexer that replaced them too would meet it.
     kept = frozenset() if held else frozenset().union(*(_identity_params(item.type) for item, _ in made))
