@@ -1,4 +1,4 @@
-"""The words of pages, for the reader's language: of types, codes and elements of FHIR, of rights, jobs and the audit."""
+"""The words of pages, for the reader's language: types, codes and elements of FHIR, rights, jobs, the audit."""
 
 from django.utils.translation import gettext_lazy, pgettext_lazy
 
