@@ -194,6 +194,9 @@ def _is_a(type, ancestor):
 
 def _where(route, criterion):
     test = _truth(criterion, (Route((), route.type, route.targets),), None)
+    match criterion:
+        case Typed(Call(None, "resolve", ()), "is", name):
+            route = replace(route, targets=(name,))
     return replace(route, steps=(*route.steps, (TEST, lambda item: test(item) is True)))
 
 

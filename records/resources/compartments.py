@@ -8,7 +8,7 @@ from functools import cache
 
 from ..definitions.compartments import compartment
 from ..definitions.parameters import search_parameter_definitions
-from ..fhirpath import compile
+from ..fhirpath import compile, plain
 from ..keys import identity
 
 # The patient whom a row is about, of one alone: the others of a row of several are asked for where somebody wants them.
@@ -41,6 +41,21 @@ def paths(type):
     """Compiled expressions whose references to a Patient make the resource a member."""
     official = [text for (of, _), text in expressions().items() if of == type]
     return tuple(compile(text, type) for text in (*official, *BESIDE_R4.get(type, ())))
+
+
+@cache
+def is_of_patients(param):
+    """Is a resource in the record of each Patient to whom this search parameter says that it refers?"""
+    if param.type == "Patient" or param.expression is None:
+        return False
+    members = {((plain.KEY, key),) for key in SUBJECTS}
+    official = (text for (of, _), text in expressions().items() if of == param.type)
+    try:
+        members.update(way.steps for text in official for way in plain.routes(text, param.type))
+        found = [tuple(s for s in w.steps if s[0] != plain.TEST) for w in plain.routes(param.expression, param.type)]
+    except plain.NotSimple:
+        return False
+    return members.issuperset(found)
 
 
 def patients_of(resource, type, id, base=""):

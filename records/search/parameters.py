@@ -1,12 +1,14 @@
 """Search parameters by (type, code): the official ones, and those that users have stored. (searchparameter.html)"""
 
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from typing import NamedTuple
 
 from records import keys
 from records.definitions.parameters import search_parameter_definitions
 from records.definitions.structures import RESOURCE_TYPES
+from records.fhirpath import plain
+from records.fhirpath.syntax import NotSimple
 from records.resources import occurred
 
 PLAIN_RESOURCES = {"Binary", "Bundle", "Parameters"}  # Resources, but not DomainResources
@@ -23,13 +25,30 @@ class SearchParameter:
     kind: str  # number | date | string | token | reference | composite | quantity | uri | special
     expression: str | None
     url: str
-    targets: tuple[str, ...] = ()  # of a reference
+    named: tuple[str, ...] = ()  # the types that a reference may be to, by the definition
     components: tuple[tuple[str, str], ...] = ()  # (definition, expression) of a composite
     description: str = ""
     key: int = field(init=False)  # names the parameter in the index tables
 
     def __post_init__(self):
         object.__setattr__(self, "key", keys.key(self.type, self.code))
+
+    @cached_property
+    def targets(self):
+        """The types that a reference may be to, by its definition and by the elements that it reads; none: any.
+
+        The definition of `patient` is one for all types and names Group, too, as some of them may be about one.
+        """
+        if self.kind != "reference" or self.expression is None:
+            return self.named
+        try:
+            ways = plain.routes(self.expression, self.type)
+        except NotSimple:
+            return self.named
+        if not all(way.targets for way in ways):
+            return self.named
+        found = {target for way in ways for target in way.targets}
+        return tuple(type for type in self.named or RESOURCE_TYPES if type in found) or self.named
 
     @property
     def indexed(self):
@@ -147,7 +166,7 @@ def read(given, type):
         kind=given["type"],
         expression=given.get("expression"),
         url=given["url"],
-        targets=() if "Resource" in (of := tuple(given.get("target", ()))) else of,  # any: as when it names none
+        named=() if "Resource" in (of := tuple(given.get("target", ()))) else of,  # any: as when it names none
         components=tuple((c["definition"], c["expression"]) for c in given.get("component", ())),
         description=given.get("description", ""),
     )

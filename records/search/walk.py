@@ -14,6 +14,8 @@ from records import keys
 from records.database import FIXED
 from records.definitions.structures import type_number
 from records.fhirpath.times import DAY
+from records.resources.compartments import is_of_patients
+from records.resources.models import Resource
 from records.sql import SQL, TRUE, all_of
 
 from . import contained
@@ -62,9 +64,9 @@ def start(query, access, ordered=True):
     low, high, floor = _bounds(found)
     record = next((node for node, _ in found if isinstance(node, Within) and node.holder == "Patient"), None)
     if record:
-        others = [condition(node, query.type, access, WALKED) for node, _ in found if node is not record]
+        others = [condition(node, query.type, access, Place()) for node, _ in found if node is not record]
         source = _record(record.identity, query.type, _way(query) if ordered else None)
-        return Start(source, all_of([*_between("d.occurred", low, high), *others]), True, FIXED)
+        return Start(source, all_of([*_between("r.occurred", low, high), *others]), fixed=FIXED)
     best = min((pair for pair in found if _rank(pair) is not None), key=_rank, default=None)
     way = _way(query) if ordered else None
     if query.within and _is_wide(best):
@@ -87,7 +89,7 @@ def start(query, access, ordered=True):
             condition(node, query.type, access, WALKED) for node, _ in found if best is None or node is not best[0]
         ]
         bounds = _between("d.occurred", low, high)
-        begun = _start(source, bounds, others, not leads, not floor and FIXED)
+        begun = _start(source, bounds, others, not leads, not floor and FIXED, best and _patient(*best))
         return begun._replace(every=best[0]) if best and not bounds and not floor else begun
     # a date that bounds the rows walked is checked on them, everything else may be where the planner starts
     others = [condition(node, query.type, access, Place() if _is_bound(match) else FREE) for node, match in found]
@@ -107,11 +109,15 @@ def _is_wide(best):
     return best is None or _rank(best)[0] == 2
 
 
-def _start(walk, between, others, most, fixed=FIXED):
-    """From a walk d whose rows are bounded, each then judged by `others`; `most` of them stay."""
+def _start(walk, between, others, most, fixed=FIXED, patient=None):
+    """From a walk d whose rows are bounded, each then judged by `others`; `most` of them stay.
+
+    `patient`: in whose record all are.
+    """
     between, others = all_of(between), all_of(others)
     rows = SQL(f"{walk.text} WHERE {between.text}", walk.params + between.params) if most else None
-    source = SQL(f"{walk.text} JOIN resource r ON r.pk = d.resource", walk.params)
+    row = SQL("resource r") if patient is None else _of(patient, "resource k WHERE k.patient = %s OR k.shared", patient)
+    source = SQL(f"{walk.text} JOIN {row.text} ON r.pk = d.resource", walk.params + row.params)
     return Start(source, between & others, True, fixed, rows=rows, others=others)
 
 
@@ -148,16 +154,38 @@ def _match(node, access):
 
 
 def _record(patient, type, way):
-    """FROM item d and r: rows of one type in the record of a patient, its own and those it shares."""
+    """FROM item r: rows of one type in the record of a patient, its own and those it shares.
+
+    OFFSET 0: they are judged once, when the order has come to them, not in each of the two.
+    """
     live = f"d.type = {type_number(type)} AND NOT d.deleted"
-    by = f" ORDER BY occurred {way}, resource {way}" if way else ""
-    return SQL(
-        f"((SELECT d.occurred, d.pk AS resource FROM resource d WHERE d.patient = %s AND {live}{by})"
-        " UNION ALL (SELECT d.occurred, d.pk AS resource FROM compartment c JOIN resource d ON d.pk = c.resource"
-        f" WHERE c.patient = %s AND d.shared AND d.patient IS DISTINCT FROM %s AND {live}{by})) d"
-        " JOIN resource r ON r.pk = d.resource",
-        (patient, patient, patient),
+    by = f" ORDER BY occurred {way}, pk {way}" if way else ""
+    rows = (
+        f"((SELECT d.* FROM resource d WHERE d.patient = %s AND {live}{by} OFFSET 0)"
+        " UNION ALL (SELECT d.* FROM compartment c JOIN resource d ON d.pk = c.resource"
+        f" WHERE c.patient = %s AND d.shared AND d.patient IS DISTINCT FROM %s AND {live}{by} OFFSET 0)) k"
     )
+    return _of(patient, rows, patient, patient, patient)
+
+
+def _of(patient, rows, *params):
+    """FROM item r: these rows k, all in the record of a patient, with the key of that one as `patient`.
+
+    What an access asks of the patient is then asked once in a statement, and not of each row. It says of rows of
+    several patients, which it judges by all of them, no more than it would.
+    """
+    return SQL(f"(SELECT {OTHERS}, %s::bigint AS patient FROM {rows}) r", (patient, *params))
+
+
+OTHERS = ", ".join(f"k.{f.column}" for f in Resource._meta.concrete_fields if f.column != "patient")
+
+
+def _patient(node, match):
+    """The one patient in whose record all rows are that a criterion leads to, or None."""
+    if not isinstance(node, Criterion) or match.table != "reference" or len(match.keys) != 1 or len(node.texts) != 1:
+        return None
+    target, id = match.keys[0][1], node.texts[0].rpartition("/")[2]
+    return target if target == keys.identity("Patient", id) and is_of_patients(node.param) else None
 
 
 def _records(within, type, way):

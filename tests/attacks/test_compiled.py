@@ -19,6 +19,7 @@ from tests.differential.requests import MODIFIERS, RESULTS, VALUES
 ROWS = re.compile(r"\b(?:FROM|JOIN) resource (\w+)\b")
 WALKS = {  # aliases of `resource` that only say in which order, or from where, the judged row r is met
     "d": "the walk: its rows are joined to r by pk",
+    "k": "what is known of r: its rows are those of r",
     "c": "the few that a search may begin from, which r then is",
 }
 FILL = {"a": "a", "encounter": "e", "item": "i", "own": "o"}

@@ -7,7 +7,7 @@ from django.db import models
 
 from records import keys
 from records.access import Everything
-from records.definitions.structures import RESOURCE_TYPES, is_resource_type
+from records.definitions.structures import RESOURCE_TYPES, is_resource_type, structure
 from records.errors import UnsupportedModifier
 from records.fhirpath.references import literal
 from records.sql import SQL
@@ -143,7 +143,7 @@ class ReferenceType(SearchType):
         if ID.fullmatch(text):
             allowed = types or param.targets or RESOURCE_TYPES
             found = [keys.identity(type, text) for type in allowed if is_resource_type(type)]
-            return [*found, keys.key(text)] if not types else found
+            return [*found, keys.key(text)] if not types and _by_url(param.targets) else found
         found = literal(text)
         if found and not found.base and not is_resource_type(found.type):
             raise invalid(param, text, f"{found.type} is not a resource type")
@@ -206,6 +206,11 @@ class ReferenceType(SearchType):
         """By Reference.identifier, whatever the resource it stands for. (search.html#identifier)"""
         tokens = TYPES["token"]
         return rows_with((k for text in texts for k in tokens.keys(_Named(param), text)), unique=True)
+
+
+def _by_url(types):
+    """May one of these types, of any when there are none, be referred to by its canonical URL?"""
+    return not types or any("url" in structure(type).elements for type in types)
 
 
 class _Named:
