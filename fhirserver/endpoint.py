@@ -39,6 +39,7 @@ log = logging.getLogger("fhirserver.endpoint")
 UNREAD = Interaction("unread", "system")  # stands for a request that could not be read as an interaction
 OPEN = ("metadata",)  # what answers without a token
 EACH = 0.02  # seconds by which an entry of a Bundle puts the deadline off
+ANEW = 3  # seconds to ask who it was over a new connection, when the one that was asked was given up
 GRACE = 0.5  # seconds for the record of what was refused, however late it is
 GZIP_FROM = 1400  # bytes; less fits one packet
 
@@ -185,7 +186,8 @@ def snapshot(interaction):
 def recorded_refusal(interaction, caller, request_id, error):
     """What was refused or failed is recorded too, in a transaction of its own, before it is told."""
     if caller is not None:
-        caller.confirm()
+        with deadline(max(ANEW, left(PATIENCE))):
+            caller.confirm()
         refusal = Outcome(error.status, touched=list(error.touched))
         record(caller.actor, interaction, refusal, request_id)
         error.recorded = refusal.recorded

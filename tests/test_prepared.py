@@ -57,3 +57,11 @@ def test_what_gave_way_and_came_back_in_a_round_trip_that_failed_is_prepared_aga
     with pytest.raises(psycopg.errors.DivisionByZero):
         kept.run([("SELECT 1 / %s::int", (0,), False), asked(99, 990), asked(1)])
     assert [kept.rows(r)[0][0] for r in kept.run([asked(1), asked(99, 990)])] == [1, 99]
+
+
+def test_what_was_answered_before_a_failure_is_known(kept):
+    with pytest.raises(psycopg.errors.DivisionByZero):
+        kept.run([asked(1), asked(2), ("SELECT 1 / %s::int", (0,), False), asked(3)])
+    assert [kept.rows(r)[0][0] for r in kept.answered] == [1, 2]
+    kept.run([asked(1)])
+    assert kept.answered == []

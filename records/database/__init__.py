@@ -17,7 +17,7 @@ from psycopg import sql
 
 from .. import errors
 from . import pool
-from .asking import NOBODY, as_system, asked_by, who
+from .asking import ANYBODY, NOBODY, as_system, asked_by, who
 from .deadline import deadline, extend, left
 from .session import FIXED, Session, TooLate
 
@@ -110,10 +110,16 @@ def execute(text, params=(), prepare=True):
     """
     ahead, _here.ahead = _here.ahead, ()
     with _session() as session:
-        *before, result = _told(session, [*((a.who, a.statement) for a in ahead), (who(), (text, params, prepare))])
-        for each, found in zip(ahead, before, strict=True):
-            each._found = session.rows(found)
-        return session.rows(result)
+        results = ()
+        try:
+            results = _told(session, [*((a.who, a.statement) for a in ahead), (who(), (text, params, prepare))])
+        except psycopg.Error:
+            results = session.answered  # what went ahead, though this failed
+            raise
+        finally:
+            for each, found in zip(ahead, results, strict=False):
+                each._found = session.rows(found)
+        return session.rows(results[-1])
 
 
 def together(statements):
@@ -131,12 +137,16 @@ def _told(session, asked):
         session.told = NOBODY
     sent, places = [], []
     for asking, statement in asked:
-        if asking != session.told:
+        if asking is not ANYBODY and asking != session.told:
             sent.append(asking)
             session.told = asking
         places.append(len(sent))
         sent.append(statement)
-    results = session.run(sent)
+    try:
+        results = session.run(sent)
+    except psycopg.Error:
+        session.answered = [session.answered[n] for n in places if n < len(session.answered)]
+        raise
     return [results[n] for n in places]
 
 

@@ -27,6 +27,7 @@ def sees_all(who):
 
 
 NOBODY = statement()
+ANYBODY = None  # of a statement that no policy is about: the database need not be told who asks
 SYSTEM = statement("system")
 
 

@@ -1,6 +1,7 @@
 """One connection, spoken to by libpq's own calls: prepared statements, binary results, one round trip for many."""
 
 from functools import partial
+from itertools import takewhile
 from select import POLLIN, POLLOUT, poll
 from time import monotonic
 
@@ -34,6 +35,7 @@ class Session:
         self.made = self.text = 0  # how many were, and the length of those kept
         self.begin = None  # the BEGIN that waits
         self.queued = []  # (who asks, (text, params, prepare)) that wait
+        self.answered = []  # results of what was asked before the statement that failed
         self.told = None  # whom the transaction was last told to ask for; see asking
         self.since = monotonic()
         self.readable = poll()
@@ -60,8 +62,11 @@ class Session:
         self.raw.close()
 
     def run(self, statements):
-        """The result of each statement (text, params, prepare), all in one round trip."""
-        calls, ends, known = [], [], dict(self.names)
+        """The result of each statement (text, params, prepare), all in one round trip.
+
+        When one fails, those before it are in `answered`.
+        """
+        calls, ends, results, known, self.answered = [], [], [], dict(self.names), []
         if self.begin is not None:
             begin, self.begin = self.begin, None
             calls.append(lambda: self.pg.send_query_params(begin, ()))
@@ -74,8 +79,10 @@ class Session:
             if fixed:
                 calls += self._calls(*ANY_PLAN)
         try:
-            results = self._trip(calls)
+            self._trip(calls, results)
         except BaseException:
+            good = sum(1 for _ in takewhile(lambda result: result.status not in BAD, results))
+            self.answered = [results[n] for n in ends if n < good]
             # what was made or made anew in this round trip may not be there
             self.names = {k: name for k, name in self.names.items() if known.get(k) == name}
             self.text = sum(len(text) for text, _ in self.names)
@@ -93,7 +100,7 @@ class Session:
         """Leave the transaction, if there is one and the connection still stands."""
         self.begin, self.queued = None, []
         if self.pg.transaction_status in (TransactionStatus.INTRANS, TransactionStatus.INERROR):
-            self._trip([lambda: self.pg.send_query_params(b"ROLLBACK", ())])
+            self._trip([lambda: self.pg.send_query_params(b"ROLLBACK", ())], [])
 
     def _calls(self, text, params, prepare):
         """What puts a statement on the wire."""
@@ -122,9 +129,9 @@ class Session:
         self.names[text, types] = name
         return calls
 
-    def _trip(self, calls):
-        """Send and receive; the first error is raised as psycopg would raise it."""
-        pg, results, failed = self.pg, [], None
+    def _trip(self, calls, results):
+        """Send, and receive the results; the first error is raised as psycopg would raise it."""
+        pg, failed = self.pg, None
         if self.raw.closed:
             raise psycopg.OperationalError("the connection is closed")
         pg.enter_pipeline_mode()
@@ -152,7 +159,6 @@ class Session:
         pg.exit_pipeline_mode()
         if failed is not None:
             raise psycopg.errors.error_from_result(failed, encoding="utf-8")
-        return results
 
     def _wait_to_write(self):
         """The socket is full: wait until it takes more, reading what the server says meanwhile."""

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import psycopg
 
 from records.access import over_types
-from records.database import FIXED, as_system, atomic, execute, lock, together
+from records.database import ANYBODY, FIXED, Ahead, as_system, asked_by, atomic, execute, lock, together
 from records.definitions.structures import RESOURCE_TYPES, type_name, type_number
 from records.errors import FHIRError
 from records.formats.json import parse
@@ -134,14 +134,21 @@ def backlog(types=None, patient=None, most=10_000, shown=False):
 
     `shown`: of what the policies show to who is named, which is more than they may find and never less.
     """
+    return execute(*_backlog(types, patient, most, shown))[0][0]
+
+
+def waiting(types):
+    """Whether writes of these types wait (None: of any), as a question that travels with the next statement."""
+    with asked_by(ANYBODY):
+        return Ahead(*_backlog(types, None, 1, False))
+
+
+def _backlog(types, patient, most, shown):
     where, params = _scope(types, patient, "p.")
     if shown:
         where += " AND EXISTS (SELECT FROM resource r WHERE r.pk = p.resource AND NOT r.deleted OFFSET 0)"
-    return execute(
-        f"SELECT count(*) FROM (SELECT 1 FROM pending p WHERE p.retry_at IS NULL{where} LIMIT %s) p",
-        (*params, most),
-        FIXED if shown else True,
-    )[0][0]
+    text = f"SELECT count(*) FROM (SELECT 1 FROM pending p WHERE p.retry_at IS NULL{where} LIMIT %s) p"
+    return text, (*params, most), FIXED if shown else True
 
 
 def state():

@@ -43,6 +43,7 @@ class Interaction:
     patch_format: str | None = None  # json | fhirpath
     query: object = None  # search: the parsed Query
     behind: tuple | None = None  # search: of what its index does not show all writes yet (indexing.Waiting)
+    unchecked: object = None  # search: what it is begun without waiting for (search.Unchecked)
     language: str = ""  # Accept-Language, as sent
     provenance: str | None = None  # X-Provenance, as sent
 

@@ -4,16 +4,19 @@ Before the transaction of the search opens, what is pending for it is indexed, w
 write acknowledged before it began, or says that it may not.
 """
 
+from contextlib import nullcontext, suppress
 from dataclasses import replace
+from typing import NamedTuple
 
 from django.conf import settings
 from msgspec import Raw
 
 from .. import search as engine
+from ..database import Ahead, atomic, in_transaction
 from ..definitions.compartments import compartment
 from ..errors import BadRequest, InvalidValue, Issue, UnknownParameter, operation_outcome
 from ..formats.json import dump, parse
-from ..indexing.index import missing_since, prepared
+from ..indexing.index import missing_since, prepared, waiting
 from ..keys import identity
 from ..resources.references import local
 from ..resources.subset import subset
@@ -38,7 +41,7 @@ def prepare(interaction):
     Are the stored parameters still those that this process knows? It learns that with the answer to its first question
     to the database, and if they are not, begins anew.
     """
-    if all(name.partition(":")[0] in OFFICIAL for name, _ in interaction.parameters):
+    if official(interaction):
         return caught_up(interaction)
     seen = stored.look()
     try:
@@ -52,8 +55,37 @@ def prepare(interaction):
     return caught_up(interaction)
 
 
-def caught_up(interaction):
-    """The query by the parameters as this process knows them, and its index."""
+def official(interaction):
+    """Does it ask by names alone that no stored SearchParameter can have?"""
+    return all(name.partition(":")[0] in OFFICIAL for name, _ in interaction.parameters)
+
+
+class Unchecked(NamedTuple):
+    """What `prepare` would have asked before the search, as questions that travel with its own."""
+
+    definitions: Ahead | None
+    writes: Ahead | None
+
+    def is_sound(self):
+        """Was the search by the parameters as they are, and did nothing that it looks for wait to be indexed?"""
+        known = self.definitions is None or stored.known(self.definitions)
+        return known and (self.writes is None or self.writes.rows() == [(0,)])
+
+
+def begin(interaction):
+    """`prepare`, or what it would ask, when the search is one statement: mostly the answers are as hoped."""
+    if not in_transaction():
+        with suppress(BadRequest):  # if the parameters are not as this process knows them, it may be none
+            query = parsed(interaction)
+            if engine.is_one_page(query):
+                definitions = None if official(interaction) else stored.look()
+                writes = None if engine.immediate(query) else waiting(types_of(query))
+                return replace(interaction, query=query, unchecked=Unchecked(definitions, writes))
+    return prepare(interaction)
+
+
+def parsed(interaction):
+    """The query by the parameters as this process knows them."""
     how = (
         interaction.parameters,
         interaction.strict,
@@ -66,9 +98,19 @@ def caught_up(interaction):
     query = at_home(query, interaction.base)
     if apart:
         query = replace(query, warnings=(*query.warnings, *apart))
-    behind = None
+    return query
+
+
+def types_of(query):
+    """The types whose index rows it reads; None: of any."""
+    return None if query.contained else sorted(engine.types(query))  # anything may contain what is asked for
+
+
+def caught_up(interaction):
+    """The query by the parameters as this process knows them, and its index."""
+    query, behind = parsed(interaction), None
     if not engine.immediate(query):
-        types = None if query.contained else sorted(engine.types(query))  # anything may contain what is asked for
+        types = types_of(query)
         patient = bound_patient(query, interaction.base) if types == [query.type] else None
         behind = prepared(types, patient, settings.FHIRSERVER_CATCH_UP_MS)
     return replace(interaction, query=query, behind=behind)
@@ -139,15 +181,31 @@ def several(interaction):
     return bool(interaction.behind) or not engine.is_one_page(interaction.query)
 
 
-@interaction("search-type", "GET", "{type}", snapshot=several, before=prepare)
-@interaction("search-type", "POST", "{type}/_search", snapshot=several, before=prepare)
-@interaction("search-system", "GET", "", snapshot=several, before=prepare)
-@interaction("search-system", "POST", "_search", snapshot=several, before=prepare)
+@interaction("search-type", "GET", "{type}", snapshot=several, before=begin)
+@interaction("search-type", "POST", "{type}/_search", snapshot=several, before=begin)
+@interaction("search-system", "GET", "", snapshot=several, before=begin)
+@interaction("search-system", "POST", "_search", snapshot=several, before=begin)
 def search(interaction, access):
     """A page of the matches that the caller may see, as a searchset Bundle.
 
     In a compartment too every row is judged by itself: one of a hidden resource and one of none answer alike.
     """
+    if interaction.unchecked is None:
+        return found(interaction, access)
+    try:
+        outcome = found(interaction, access)
+        if interaction.unchecked.is_sound():
+            return outcome
+    except BadRequest:
+        if interaction.unchecked.is_sound():
+            raise
+    interaction = prepare(replace(interaction, unchecked=None))
+    with atomic(snapshot=True) if several(interaction) else nullcontext():
+        return found(interaction, access)
+
+
+def found(interaction, access):
+    """The page that the interaction asks for."""
     after, before = place_of(paging.position(interaction, access))
     result = engine.run(interaction.query, access, after, before)
     return answer(interaction, access, interaction.query, result)

@@ -8,7 +8,7 @@ import json
 
 from django.db import models
 
-from records.database import Ahead, execute
+from records.database import ANYBODY, Ahead, asked_by, execute
 from records.definitions.structures import type_name
 
 from . import contained, parameters
@@ -49,7 +49,8 @@ VERSION = f"SELECT (SELECT version FROM registry WHERE name = %s), ({contained.C
 
 def look():
     """A look at the version, and at the kinds of contained resources, that travels with the next statement."""
-    return Ahead(*VERSION)
+    with asked_by(ANYBODY):
+        return Ahead(*VERSION)
 
 
 def known(look):

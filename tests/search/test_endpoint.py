@@ -1,10 +1,12 @@
 """Searches of several types, of compartments, with includes; pages back and forth: as a client sees them."""
 
 import json
+import threading
 from pathlib import Path
 
 import pytest
 
+from records.database.session import Session
 from tests.api import Api
 
 from .conftest import put
@@ -262,3 +264,27 @@ def test_the_parameter_that_was_meant_is_named(api, query, meant):
     told = answer.tree["issue"][0]["diagnostics"]
     assert answer.status_code == 400 and ("did you mean" in told) == (meant is not None)
     assert meant is None or f"did you mean {meant!r}?" in told
+
+
+def test_a_page_takes_one_round_trip(api, monkeypatch):
+    """Who asks, what waits to be indexed, the parameters as they are, the page: one after the other in one."""
+    trips, here, trip = [], threading.get_ident(), Session._trip
+
+    def counted(self, *args):
+        if threading.get_ident() == here:  # the record is written by the Recorder
+            trips.append(args)
+        return trip(self, *args)
+
+    path = "Observation?patient=p1&_sort=-date&_count=2"
+    assert names(api.get(path)) == ["Observation/o1", "Observation/o2"]
+    monkeypatch.setattr(Session, "_trip", counted)
+    assert names(api.get(path)) == ["Observation/o1", "Observation/o2"]
+    assert len(trips) == 1
+
+
+def test_a_page_that_was_looked_for_too_early_is_looked_for_again(api):
+    """What it is begun without waiting for: a write that waits, a parameter that another process has learnt of."""
+    assert api.put("Observation/late", {"resourceType": "Observation", "id": "late", "status": "amended",
+                                        "code": {"text": "x"}, "subject": {"reference": "Patient/p1"}},
+                   ).status_code == 201  # fmt: skip
+    assert "Observation/late" in names(api.get("Observation?patient=p1"))
