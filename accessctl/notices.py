@@ -42,6 +42,11 @@ TO_PATIENT = (
     " UNION SELECT u.email FROM proxy px JOIN auth_user u ON u.id = px.person_id WHERE px.patient = %s AND u.is_active"
     f" AND {dated('px')} AND px.kind = 'representative'"
 )
+WAITING = (
+    "UPDATE notice SET fault = NULL, due = now() WHERE delivered IS NULL AND fault = 'no address' AND (person_id = %s"
+    " OR person_id IS NULL AND patient IN (SELECT p.patient_key FROM person p WHERE p.user_id = %s UNION ALL"
+    f" SELECT px.patient FROM proxy px WHERE px.person_id = %s AND {dated('px')} AND px.kind = 'representative'))"
+)  # the notices that an address of that login has been missing for
 TO_PERSON = "SELECT u.email FROM auth_user u WHERE u.id = %s AND u.is_active"
 
 
@@ -95,10 +100,7 @@ def deliver(send):
         try:
             addresses = recipients(notice)
             if not addresses:
-                execute(
-                    "UPDATE notice SET fault = 'no address', due = now() + interval '100 years' WHERE id = %s",
-                    (notice.id,),
-                )
+                execute(NOBODY, (notice.id,))
                 continue
             send(notice, addresses)
         except Exception as error:  # whatever a mail server does, the others are tried, and this one again
@@ -126,6 +128,13 @@ def inbox(person, limit=50):
     if untold := [row[0] for row in rows if row[-1]]:
         execute("UPDATE notice SET delivered = now() WHERE id = ANY(%s) AND delivered IS NULL", (untold,))
     return [row[:-1] for row in rows]
+
+
+def send_to(user, address):
+    """From now on notices for a login go to this address, those that waited for one too; "" for none."""
+    execute("UPDATE auth_user SET email = %s WHERE id = %s", (address, user))
+    if address:
+        execute(WAITING, (user,) * 3)
 
 
 def recipients(notice):

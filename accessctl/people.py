@@ -10,6 +10,8 @@ from django.conf import settings
 from django.db import models
 from django.db.models.functions import Now
 
+from records.database import execute
+from records.interactions.interaction import Touched
 from records.keys import identity, key
 
 from .majority import of_patient
@@ -125,3 +127,9 @@ class Block(Dated):
     class Meta:
         db_table = "block"
         indexes = [models.Index(fields=["patient", "person"], name="block_patient")]
+
+
+def records_of(user):
+    """The own record of a login: its patient reads in the history what was done to the login."""
+    rows = execute("SELECT patient, patient_key FROM person WHERE user_id = %s AND patient IS NOT NULL", (user,))
+    return [Touched("Patient", id, None, key) for id, key in rows]

@@ -15,8 +15,9 @@ from records.indexing import jobs
 from records.interactions.interaction import Interaction
 from records.keys import key
 
+from .demonstration import MARK, rights
+
 KIND = "sandbox"  # of the job
-MARK = "sandbox"  # in state.json
 SLICE = 50  # resources
 SYSTEM = key("client", "system")
 CHANGED = (  # beside what the system created and nobody has touched
@@ -88,8 +89,6 @@ def carry_out(type, id, body):
 
 def rights_again():
     """What testers gave, refused and opened by hand ends; what the demonstration said of its people holds again."""
-    from .management.commands.demo import rights
-
     for table in OPEN:
         execute(f"UPDATE {table} SET until = now() WHERE until IS NULL OR until > now()")
     execute("UPDATE dossier SET closed = NULL, opposes_emergency = false, opposes_regulation = false"

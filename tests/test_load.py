@@ -410,7 +410,9 @@ def test_demo_people_are_written_once_and_what_an_interrupted_run_left_is_comple
     assert (patients, versions) == (40, 1) and resources > 2000
     path = tmp_path / "secrets" / "demo.json"
     logins = json.loads(path.read_text())
-    assert {"patient", "proxy", "doctor", "doctor2", "emergency", "dpo", "administrator"} == set(logins)
+    assert {"patient", "proxy", "minor", "parent", "doctor", "doctor2", "emergency", "dpo", "administrator"} == set(
+        logins
+    )
     assert path.stat().st_mode & 0o777 == 0o600
     assert get_user_model().objects.get(username="dpo").check_password(logins["dpo"])
     call_command("demo", data=str(tmp_path))

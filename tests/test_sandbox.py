@@ -7,7 +7,7 @@ from django.contrib.auth import get_user_model
 
 from accessctl.models import AuditRecord
 from accessctl.people import AttendingDoctor, Person
-from fhirserver import sandbox
+from fhirserver import demonstration, sandbox
 from fhirserver.management.commands import demo
 from fhirserver.system import execute
 from records.errors import Forbidden
@@ -23,7 +23,7 @@ from tests.api import Api, indexed
 def folder(database, settings, tmp_path):
     """The data folder of a demonstration, and in the database two of its people."""
     settings.FHIRSERVER_ENVIRONMENT, settings.FHIRSERVER_DATA = "demo", str(tmp_path)
-    (tmp_path / "state.json").write_text(json.dumps({"demo": True, sandbox.MARK: True}))
+    (tmp_path / "state.json").write_text(json.dumps({"demo": True, demonstration.MARK: True}))
     for bundle in people(2, demo.SEED, method="PUT"):
         execute(Interaction("transaction", "system", method="POST", body=bundle, prefer_return="minimal"))
     indexed()
@@ -87,8 +87,8 @@ def test_what_was_opened_and_refused_by_hand_ends(folder):
         user = get_user_model().objects.create(username=login)
         Person.objects.create(user=user, kind=kind, **named)
     execute(Interaction("create", "type", "Consent", method="POST", body=demo.consent(patient, doctor)))
-    demo.rights()
-    demo.rights()
+    demonstration.rights()
+    demonstration.rights()
     path = f"Patient/{patient}"
     assert api("doctor").get(path).status_code == api("proxy").get(path).status_code == 200
     mine = api("patient")

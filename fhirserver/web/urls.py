@@ -4,7 +4,7 @@ from django.urls import include, path, re_path
 from django.views.generic import RedirectView
 
 from ..oauth.urls import later
-from . import care, developers, gallery, home, login, static
+from . import address, care, developers, gallery, home, login, static
 
 handler400, handler403, handler404, handler500 = home.bad, home.refused, home.unknown, home.failed
 
@@ -18,6 +18,7 @@ urlpatterns = [
     path("account/applications/<int:pk>", later("connected", "disconnect", exempt=False), name="oauth_disconnect"),
     path("account/external/", later("external", "begin"), name="external_begin"),
     path("account/external/callback", later("external", "end"), name="external_end"),
+    path("account/address/", address.address),
     path("account/", include(login.urlpatterns)),
     path("care/<rid:id>/apps/", gallery.gallery),
     path("care/<rid:id>/apps/<int:number>", gallery.open_app),

@@ -2,8 +2,12 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from email import message_from_bytes
+from email.policy import default
 
 import pytest
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import AuthResult, LoginPassword
 from django.contrib.auth.models import Permission
 from django.core import mail
 
@@ -14,9 +18,11 @@ from accessctl.audit import seal
 from accessctl.people import AttendingDoctor, Person
 from accessctl.rights import Notice, Review
 from fhirserver import mail as mailer
+from fhirserver.settings import mail as mail_settings
 from records import errors
 from records.database import execute
 from tests.api import Api
+from tests.test_up import free_port
 
 from .people import person
 from .test_emergency import emergency, glass  # noqa: F401
@@ -199,3 +205,54 @@ def test_nobody_judges_the_own_opening(emergency):  # noqa: F811
     judge = Actor("web", "doctor", (), person=Who(doctor.pk, "staff"))
     with pytest.raises(errors.NotFound):
         reviews.review(judge, reviews.waiting(judge)[0].id, "justified", "It was quite right of me.")
+
+
+class Letters:
+    """What a mail server took."""
+
+    def __init__(self):
+        self.taken = []
+
+    async def handle_DATA(self, server, session, envelope):
+        self.taken.append((envelope.mail_from, envelope.rcpt_tos, message_from_bytes(envelope.content, policy=default)))
+        return "250 OK"
+
+
+def test_it_is_sent_over_smtp_by_who_may_send(permitted, settings):
+    """A real server, which asks for a name and a password; and one that is away, which delays the notice alone."""
+    letters, known = Letters(), LoginPassword(b"fhir server", b"p@ss:w/rd")
+    checked = {"authenticator": lambda *asked: AuthResult(success=asked[-1] == known), "auth_required": True}
+    server = Controller(letters, "127.0.0.1", free_port(), auth_require_tls=False, **checked)
+    settings.FHIRSERVER_MAIL_FROM = "Dossier <dossier@example.org>"
+    by_smtp = mail_settings(f"smtp://fhir%20server:p%40ss%3Aw%2Frd@127.0.0.1:{server.port}", None)
+    for name, value in by_smtp.items():
+        setattr(settings, name, value)
+    addressed("alice", "zoe@example.org")
+    permitted.doctor.get(f"Observation/{permitted.row}")
+    seal.seal()
+    notices.deliver(mailer.send)
+    row = Notice.objects.get()
+    assert row.delivered is None and row.fault == "ConnectionRefusedError"
+    Notice.objects.update(due="2020-01-01T00:00:00Z")
+    server.start()
+    try:
+        notices.deliver(mailer.send)
+    finally:
+        server.stop()
+    [(sender, to, letter)] = letters.taken
+    assert (sender, to) == ("dossier@example.org", ["zoe@example.org"])
+    assert "première fois" in letter.get_content() and letter["Auto-Submitted"] == "auto-generated"
+    assert Notice.objects.get().delivered and Notice.objects.get().fault is None
+
+
+def test_an_address_that_comes_later_gets_what_waited_for_it(permitted):
+    permitted.doctor.get(f"Observation/{permitted.row}")
+    seal.seal()
+    notices.deliver(mailer.send)
+    assert Notice.objects.get().fault == "no address" and not mail.outbox
+    notices.send_to(Person.objects.get(user__username="bob").pk, "bob@example.org")
+    notices.deliver(mailer.send)
+    assert not mail.outbox, "another's address is of no use"
+    notices.send_to(Person.objects.get(user__username="alice").pk, "alice@example.org")
+    notices.deliver(mailer.send)
+    assert [m.to for m in mail.outbox] == [["alice@example.org"]] and Notice.objects.get().delivered

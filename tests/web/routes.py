@@ -38,8 +38,8 @@ def walked(resolver, before=""):
 
 
 def spaces():
-    """The pages of the spaces."""
-    return [route for route in routes() if route.kinds]
+    """The pages of the spaces; those of the own login are everybody's."""
+    return [route for route in routes() if route.kinds and route.space != "account"]
 
 
 def address(route, clinic, **other):

@@ -7,7 +7,7 @@ from accessctl.models import AuditRecord
 from accessctl.people import AttendingDoctor, Membership, Person, Proxy
 from accessctl.rights import DossierUserObjectPermission, Opening, ResourceUserObjectPermission
 
-from .conftest import Browser
+from .conftest import PASSWORD, Browser
 from .world import Clinic, signed_in, staffed
 
 
@@ -153,3 +153,42 @@ def test_identity_names_representatives_and_attending_doctors(clinic):
     Proxy.objects.filter(person__user__username="paul").update(kind="mandated")
     registrar.submit(f"{url}/representative/end", {"row": Proxy.objects.get(kind="mandated").pk})
     assert Proxy.objects.get(kind="mandated").until is None, "and so are mandates"
+
+
+def test_an_address_for_notices_is_given_with_a_login_and_changed(clinic):
+    registrar, helper = signed_in("registrar"), signed_in("helper")
+    wrong = registrar.submit("/admin/people/new/", {"login": "zoe", "kind": "patient", "address": "zoe at home"})
+    assert "valid email" in text(wrong) and not get_user_model().objects.filter(username="zoe").exists()
+    registrar.submit("/admin/people/new/", {"login": "zoe", "kind": "patient", "address": "zoe@example.org"})
+    assert get_user_model().objects.get(username="zoe").email == "zoe@example.org"
+    alice = get_user_model().objects.get(username="alice").pk
+    page = f"/admin/people/{alice}/"
+    helper.submit(page, {"do": "address", "address": "alice@example.org"})
+    assert get_user_model().objects.get(pk=alice).email == "alice@example.org"
+    assert AuditRecord.objects.get(interaction="$address").patient == clinic.key, "she reads that it was changed"
+    registrar.submit(page, {"do": "address", "address": "nobody"})
+    assert get_user_model().objects.get(pk=alice).email == "alice@example.org"
+    boss = get_user_model().objects.get(username="boss").pk
+    assert helper.submit(f"/admin/people/{boss}/", {"do": "address", "address": "x@example.org"}).status_code == 403
+
+
+def test_one_changes_the_own_address_with_the_password_said_again(clinic):
+    here = "/account/address/"
+    borrowed = signed_in("alice")
+    assert borrowed.get(here).headers["Location"].startswith("/account/reauthenticate/")
+    borrowed.submit(here, {"address": "thief@example.org"})
+    assert get_user_model().objects.get(username="alice").email == ""
+    alice = Browser()
+    alice.sign_in("alice")
+    again = "/account/reauthenticate/?next=" + here
+    assert alice.submit(again, {"password": PASSWORD}, page=again).headers["Location"] == here
+    assert "no e-mail address is known" in text(alice.get(f"/me/{clinic.a}/notices/"))
+    assert "too long" in text(alice.submit(here, {"address": "a" * 250 + "@example.org"}))
+    assert "valid email" in text(alice.submit(here, {"address": "alice"}))
+    assert alice.submit(here, {"address": " alice@example.org "}).status_code == 302
+    assert get_user_model().objects.get(username="alice").email == "alice@example.org"
+    assert "alice@example.org" in text(alice.get(f"/me/{clinic.a}/notices/"))
+    told = AuditRecord.objects.get(interaction="$set-address")
+    assert (told.user, told.patient) == ("alice", clinic.key) and "example.org" not in (told.query or "")
+    assert alice.submit(here, {"address": ""}).status_code == 302
+    assert get_user_model().objects.get(username="alice").email == ""

@@ -4,6 +4,7 @@ import contextlib
 import json
 import secrets
 import time
+from datetime import date
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
@@ -12,7 +13,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from accessctl.people import Person
 from accessctl.smart.registration import LOOPBACK, register
-from fhirserver import sandbox
+from fhirserver import demonstration
 from fhirserver.embedded.folder import Folder, FolderError, write_private
 from fhirserver.embedded.reach import add_data_argument, reach
 from fhirserver.system import execute
@@ -27,9 +28,11 @@ from records.population import people
 PEOPLE = 40
 SEED = 1
 EVERY = 2.0  # seconds between two progress lines
+DOMAIN = "demo.example"  # of their addresses: it is nobody's (RFC 2606)
 SAID = "urn:fhirserver:demo|consent"  # identifier of the patient's consent
 APP = "openid fhirUser launch launch/patient offline_access online_access patient/*.cruds user/*.cruds"
 MARK = "demo"  # the group of the demo logins: it exists once all the people do
+MINOR = (12, 17)  # years: old enough for a login
 
 
 class Command(BaseCommand):
@@ -57,7 +60,7 @@ class Command(BaseCommand):
                 clients(Folder.at(data))
                 mark(passwords)
                 if empty:  # all that is here is for trying: it may be put back
-                    Folder.at(data).note(**{sandbox.MARK: True})
+                    Folder.at(data).note(**{demonstration.MARK: True})
         except (FolderError, FHIRError) as error:
             raise CommandError(str(error)) from error
         self.stdout.write(f"{PEOPLE} people, {written:,} resources, {len(passwords)} logins.")
@@ -78,7 +81,7 @@ class Command(BaseCommand):
         """The user with a new password, which only its owner's file knows."""
         password = secrets.token_urlsafe(12)
         user, _ = get_user_model().objects.get_or_create(username=login)
-        user.first_name, user.last_name = given, family
+        user.first_name, user.last_name, user.email = given, family, f"{login}@{DOMAIN}"
         user.is_staff = user.is_superuser = login == "administrator"
         user.set_password(password)
         user.save()
@@ -86,21 +89,27 @@ class Command(BaseCommand):
 
 
 def cast():
-    """The patient, her doctor and another one: those of the first adult woman."""
+    """The patient, her doctor and another one: those of the first adult woman; and the youngest who has a login."""
     persons = [named(bundle) for bundle in people(PEOPLE, SEED, method="PUT")]
     at = next(
         n for n, (patient, _) in enumerate(persons) if patient["gender"] == "female" and patient["birthDate"] < "2000"
     )
     patient, doctor = persons[at]
-    return patient, doctor, next(d for p, d in persons if d["identifier"] != doctor["identifier"])
+    another = next(d for p, d in persons if d["identifier"] != doctor["identifier"])
+    oldest, youngest = (f"{date.today().year - years:04}" for years in (MINOR[1], MINOR[0]))
+    minors = [p for p, _ in persons if oldest <= p["birthDate"][:4] <= youngest]
+    return patient, doctor, another, max(minors, key=lambda p: p["birthDate"], default=None)
 
 
 def accounts():
     """(login, given name, family name)."""
-    patient, doctor, another = cast()
+    patient, doctor, another, minor = cast()
     family = patient["name"][0]["family"]
     yield "patient", *of(patient)
     yield "proxy", "Solène", family
+    if minor:
+        yield "minor", *of(minor)
+        yield "parent", "Maryam", of(minor)[1]
     yield "doctor", *of(doctor)
     yield "doctor2", *of(another)
     yield "emergency", "Loïc", "Kermarrec"
@@ -126,13 +135,16 @@ def behind_logins():
     """The person behind each login: the doctor attends the patient, who consents to him and blocks the other doctor."""
     if Person.objects.filter(user__username="administrator").exists():
         return
-    patient, doctor, another = (found(resource) for resource in cast())
+    patient, doctor, another, minor = (resource and found(resource) for resource in cast())
     person("patient", "patient", patient=patient)
     person("proxy", "patient")
+    if minor:
+        person("minor", "patient", patient=minor)
+        person("parent", "patient")
     person("doctor", "professional", profession="10", practitioner=doctor)
     person("doctor2", "professional", profession="10", practitioner=another)
     person("emergency", "professional", profession="10", regulator=True)
-    rights()
+    demonstration.rights()
     execute(
         Interaction(
             "create", "type", "Consent", method="POST", body=consent(patient, doctor),
@@ -142,26 +154,6 @@ def behind_logins():
     officer = person("dpo", "staff")
     officer.user.user_permissions.add(*Permission.objects.filter(codename__in=("view_auditrecord", "change_review")))
     person("administrator", "staff")
-
-
-RIGHTS = (  # of whom the patient's record names: her proxy, her attending doctor, and whom she blocks
-    ("proxy", "proxy", {"kind": "mandated"}), ("attending_doctor", "doctor", {}), ("block", "doctor2", {}),
-)  # fmt: skip
-NAMED = (
-    "INSERT INTO {table} (patient, person_id, since{names}) SELECT o.patient_key, p.user_id, now(){places}"
-    " FROM person o JOIN auth_user ou ON ou.id = o.user_id, person p JOIN auth_user pu ON pu.id = p.user_id"
-    " WHERE ou.username = 'patient' AND pu.username = %s AND NOT EXISTS (SELECT FROM {table} t"
-    " WHERE t.patient = o.patient_key AND t.person_id = p.user_id AND (t.until IS NULL OR t.until > now()))"
-)
-
-
-def rights():
-    """The rows that hold of them, unless they do already; in the transaction there is."""
-    for table, login, more in RIGHTS:
-        text = NAMED.format(
-            table=table, names="".join(f", {name}" for name in more), places="".join(", %s" for _ in more)
-        )
-        execute_sql(text, (*more.values(), login))
 
 
 def person(login, kind, **named):

@@ -21,9 +21,10 @@ from records.interactions.interaction import Touched
 from records.keys import identity
 from records.resources.references import local
 
+from ..address import checked
 from .staff import day, noted, number, shown, staff
 
-TEXTS = ("login", "first", "last", "kind", "profession", "practitioner", "patient")
+TEXTS = ("login", "first", "last", "address", "kind", "profession", "practitioner", "patient")
 PARTIES = ("Organization", "PractitionerRole", "CareTeam", "Group")
 
 
@@ -64,8 +65,12 @@ def made(request, given):
         raise Wrong(" ".join(error.messages)) from error
     if not 0 < len(given["login"]) <= 150:
         raise Wrong(_("A login has up to 150 letters, digits and @.+-_"))
+    try:
+        address = checked(given["address"])
+    except ValidationError as error:
+        raise Wrong(" ".join(error.messages)) from error
     user, password = get_user_model()(username=given["login"]), new_password()
-    user.first_name, user.last_name = given["first"][:150], given["last"][:150]
+    user.first_name, user.last_name, user.email = given["first"][:150], given["last"][:150], address
     user.set_password(password)
     with transaction.atomic():
         if get_user_model().objects.filter(username=given["login"]).exists():

@@ -2,16 +2,17 @@
 
 from django.contrib import messages
 from django.contrib.auth import get_user_model
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import Http404, HttpResponseRedirect
 from django.utils.translation import gettext as _
 
-from accessctl.people import Membership, Person
+from accessctl.notices import send_to
+from accessctl.people import Membership, Person, records_of
 from accessctl.pieces import dated
 from accessctl.rights import StaffRole
 from records.database import atomic, execute
-from records.interactions.interaction import Touched
 
+from ..address import checked
 from .identities import new_password, professions
 from .staff import OFFICER, day, noted, shown, staff
 
@@ -39,8 +40,10 @@ def login(request, id):
 
     user = chosen(id)
     if request.method == "POST":
-        told = changed(request, user, request.POST.get("do", ""))
-        messages.success(request, told)
+        try:
+            messages.success(request, changed(request, user, request.POST.get("do", "")))
+        except ValidationError as error:
+            messages.error(request, " ".join(error.messages))
         return HttpResponseRedirect(f"/admin/people/{id}/")
     person = Person.objects.filter(user=user).first()
     dates = StaffRole.objects.filter(person_id=id).order_by("-since")[:20]
@@ -74,6 +77,10 @@ def changed(request, user, what):
                 user.set_password(password)
                 execute("UPDATE auth_user SET password = %s WHERE id = %s", (user.password, user.pk))
                 said = _("The new password, shown this once: %(password)s") % {"password": password}
+            case "address":
+                above(request, user)
+                send_to(user.pk, checked(request.POST.get("address", "").strip()))
+                said = _("Done.")
             case "switch" if "identity" in request.roles and user != request.user:
                 execute("UPDATE auth_user SET is_active = NOT is_active WHERE id = %s", (user.pk,))
                 said = _("Done.")
@@ -81,15 +88,9 @@ def changed(request, user, what):
                 said = given_role(user, request.POST.get("role", ""), request.POST.get("until", ""))
             case _:
                 raise PermissionDenied
-        noted(request, what, records_of(user), login=user.get_username(), role=request.POST.get("role"),
+        noted(request, what, records_of(user.pk), login=user.get_username(), role=request.POST.get("role"),
               until=request.POST.get("until"))  # fmt: skip
     return said
-
-
-def records_of(user):
-    """The own record of a login: its patient reads in the history what was done to the login."""
-    rows = execute("SELECT patient, patient_key FROM person WHERE user_id = %s AND patient IS NOT NULL", (user.pk,))
-    return [Touched("Patient", id, None, key) for id, key in rows]
 
 
 def above(request, user):
