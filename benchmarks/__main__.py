@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from . import bundles, compare, cost, lag, pages, report, rights, run, scale
+from . import bundles, compare, cost, lag, pages, plans, report, rights, run, scale
 from .connection import Target
 
 
@@ -34,6 +34,7 @@ def parse(arguments):
     cost.command(commands)
     pages.command(commands)
     compare.command(commands)
+    plans.command(commands)
     for command in (one, both):
         command.add_argument("--scenario", default="all", help="load,read,search,crud or all")
         command.add_argument("--clients", type=int, default=4, help="that load (default 4)")
@@ -74,6 +75,8 @@ def main(arguments=None):
         return 0
     if options.command == "pages":
         return pages.main(options)
+    if options.command == "plans":
+        return plans.main(options)
     if options.command == "cost":
         return told(cost.measure(options), options.json)
     todo = plan(options)

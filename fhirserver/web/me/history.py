@@ -12,7 +12,7 @@ from .. import readable, record
 from ..ask import space
 from .space import shown
 
-HISTORY = 50  # accesses of a page
+HISTORY = 25  # accesses of a page
 
 
 @space("patient")
