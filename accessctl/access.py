@@ -24,7 +24,7 @@ class ActorAccess:
         self.asked_by = asked_by(actor)
         self.organization = None
         self.provenance = None  # X-Provenance of what is being written
-        self.beside = []  # Touched: what was written beside what was asked
+        self.beside = {}  # Touched -> None: what was told or written beside what was asked, each once
         self._predicates = {}
 
     def resources(self, code, type, alias="r", pk="pk"):
@@ -42,6 +42,9 @@ class ActorAccess:
 
     def patients(self, code, type):
         return sources.records(self.actor, code, type)
+
+    def note(self, *touched):
+        self.beside.update(dict.fromkeys(touched))
 
     def by_index(self, type):
         return not {type, "*"}.isdisjoint(granular.types(self.actor))

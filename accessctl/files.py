@@ -110,4 +110,4 @@ def place(wanted, access):
             " SELECT id, version FROM f",
             (sorted(files), patient, sorted(files)),
         )
-        access.beside += [Touched(TYPE, id, version, patient) for id, version in placed]
+        access.note(*(Touched(TYPE, id, version, patient) for id, version in placed))

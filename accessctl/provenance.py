@@ -42,7 +42,7 @@ def resources_have_an_origin(batch, access, **_):
     resource["target"] = [{"reference": f"{d.type}/{d.id}/_history/{d.version}"} for d in written]
     resource.setdefault("recorded", store.instant(written[0].updated))
     done = store.write([store.Write("POST", TYPE, None, resource)], access)
-    access.beside += [Touched(TYPE, d.id, d.version, d.alone) for d in done]
+    access.note(*(Touched(TYPE, d.id, d.version, d.alone) for d in done))
     with as_system():  # as of any write: it is judged as stored, by who may make it
         refused = given is not None and store.hidden_after(done, access, lambda d: "create")
     if refused:

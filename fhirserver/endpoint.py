@@ -163,7 +163,7 @@ def within(access, interaction, caller, request_id, key):
         with atomic(snapshot=transaction.only_reads(interaction)):
             outcome = replayed(key, caller.actor, interaction, access, lambda: run(interaction, access))
             caller.confirm()
-            outcome.touched += access.beside
+            outcome.touched += access.beside  # its keys
             record(caller.actor, interaction, outcome, request_id)
     return outcome
 

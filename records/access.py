@@ -36,6 +36,9 @@ class Access(Protocol):
         None when they may be anywhere. It bounds where a search looks; what it finds there is judged by `resources`.
         """
 
+    def note(self, *touched) -> None:
+        """What else the interaction told of, or wrote, beside what was asked: Touched, for the record of it."""
+
     def by_index(self, type: str) -> bool:
         """Do index rows decide which rows of the type the actor may see? Of a write that waits they say nothing yet."""
 
@@ -61,6 +64,9 @@ class Everything:
         return TRUE
 
     def patients(self, code, type):
+        return None
+
+    def note(self, *touched):
         return None
 
     def by_index(self, type):

@@ -5,6 +5,7 @@ A write queues its record for its own COMMIT; a read waits for the Recorder of i
 
 import logging
 import time
+from collections import defaultdict
 
 import psycopg
 
@@ -48,10 +49,14 @@ def record(actor, interaction, outcome, request_id):
 
 def records_of(actor, interaction, outcome, request_id):
     """The records of one interaction; their numbers come with the INSERT."""
-    groups, members = {}, members_of(outcome.touched)
+    groups, members = defaultdict(list), members_of(outcome.touched)
     for touched in outcome.touched:
-        for patient in members.get((touched.type, touched.id), (touched.patient,)):
-            groups.setdefault(patient, []).append(f"{touched.type}/{touched.id}")
+        name = f"{touched.type}/{touched.id}"
+        if touched.patient is not None or not members:
+            groups[touched.patient].append(name)
+        else:
+            for patient in members.get((touched.type, touched.id), (None,)):
+                groups[patient].append(name)
     if not groups:
         groups = {None: [f"{interaction.type}/{interaction.id}"] if interaction.type and interaction.id else []}
     asked = [f"{n}={v}" for n, v in interaction.parameters]

@@ -8,10 +8,10 @@ criteria selected is taken in hand, and if it has another version by then, the i
 from django.conf import settings
 
 from .. import errors, search
-from ..database import Overtaken, execute, lock
+from ..database import Overtaken, lock
+from ..definitions.compartments import compartment
 from ..indexing.index import catch_up
-from ..keys import identity, key
-from ..resources.compartments import ALONE
+from ..keys import key
 from ..resources.located import located
 from ..search import stored
 from .interaction import Touched
@@ -59,7 +59,7 @@ def select(targets, access):
             matches = found(interaction.type, criteria, finder)
             if len(matches) > 1:
                 error = errors.MultipleMatches(f"{interaction.type}?{text_of(criteria)}")
-                raise error.about(*touched(interaction.type, matches))
+                raise error.about(*told(interaction.type, matches))
         except errors.FHIRError as error:
             raise located(error, target.expression) from error
         if matches:
@@ -75,13 +75,9 @@ def select(targets, access):
     return targets
 
 
-def touched(type, matches):
+def told(type, matches):
     """Of whom it tells that criteria select these."""
-    ids = [row.id for row in matches]
-    rows = execute(
-        f"SELECT r.id, {ALONE} FROM resource r WHERE r.identity = ANY(%s)", ([identity(type, id) for id in ids],)
-    )
-    return [Touched(type, id, None, patient) for id, patient in rows]
+    return [Touched(type, row.id, None, row.patient) for row in matches]
 
 
 def id_given(target):
@@ -129,13 +125,18 @@ def selected(interaction, access, limit):
 
 
 def referenced(type, criteria, access):
-    """ "Type/id" of the one resource that a conditional reference selects. (http.html#trules)"""
-    matches = matching(type, pairs_of(criteria), Resolver(access))
+    """ "Type/id" of the one resource that a conditional reference selects. (http.html#trules)
+
+    That there is one is told of the patient whose it is.
+    """
+    matches = found(type, pairs_of(criteria), Resolver(access))
     if len(matches) != 1:
         raise errors.PreconditionFailed(
             f"The conditional reference {type}?{criteria} must select exactly one resource that you may see."
         )
-    return f"{type}/{matches[0]}"
+    if type in compartment("Patient"):
+        access.note(*told(type, matches))
+    return f"{type}/{matches[0].id}"
 
 
 def current(type, id, access):

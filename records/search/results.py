@@ -51,6 +51,7 @@ class Selected(NamedTuple):
     pk: int
     id: str
     version: int
+    patient: int | None  # whose record alone it is in
 
 
 def run(query, access, after=None, before=None):
@@ -189,7 +190,7 @@ def select(type, pairs, access, limit=2):
     if query.contained:
         raise InvalidValue("_contained", query.contained, "a conditional interaction is with what stands alone")
     found = execute(*compile.page(narrowed(query, access), access, limit=limit))
-    return [Selected(row[0], row[2], row[3]) for row in found]
+    return [Selected(row[0], row[2], row[3], row[6]) for row in found]
 
 
 def is_one_page(query):

@@ -52,6 +52,30 @@ def revoked(privilege, table):
             owner.execute(f"GRANT {privilege} ON {table} TO {role}")
 
 
+def test_what_a_conditional_reference_finds_is_recorded(api):
+    """That there is such a patient, or such an entry, is told of the patient whose it is; of the directory nothing."""
+    given = [{"system": "urn:oid:1.2.250.1.71.4.2.1", "value": "810001234567"}]
+    assert api.post("Practitioner", {"resourceType": "Practitioner", "identifier": given}).status_code == 201
+    patients = []
+    for value in ("a", "b"):
+        made = api.post("Patient", {**PATIENT, "identifier": [{"system": "urn:p", "value": value}]})
+        patients.append(made.tree["id"])
+    bundle = {"resourceType": "Bundle", "type": "transaction", "entry": [
+        {"resource": {"resourceType": "Observation", "status": "final", "code": {"text": "x"},
+                      "subject": {"reference": "Patient?identifier=urn:p|a"},
+                      "focus": [{"reference": "Patient?identifier=urn:p|b"}],
+                      "performer": [{"reference": "Practitioner?identifier=810001234567"}]},
+         "request": {"method": "POST", "url": "Observation"}},
+    ]}  # fmt: skip
+    before = execute("SELECT max(seq) FROM audit")[0][0]
+    assert api.post("", bundle).status_code == 200
+    told = dict(execute("SELECT patient, entities FROM audit WHERE seq > %s", (before,)))
+    a, b = (identity("Patient", id) for id in patients)
+    assert told.keys() == {a, b}
+    assert f"Patient/{patients[0]}" in told[a] and "Observation/" in told[a]
+    assert told[b] == f"Patient/{patients[1]}"
+
+
 def test_the_meta_of_a_type_is_recorded_for_each_patient(api):
     """Whose labels and tags are told; one record for each patient."""
     patients = []
