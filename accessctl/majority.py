@@ -40,6 +40,12 @@ def of_patient(key):
     return majority(parse(bytes(rows[0][0])).get("birthDate")) if rows else None
 
 
+def until_majority(key, until, since=None):
+    """When the representation of a patient, entered until then (None: for good), is over."""
+    end, since = of_patient(key), since or datetime.now(UTC)
+    return end if end and since < end and (until is None or until > end) else until
+
+
 @receiver(resources_written)
 def birth_dates_were_written(batch, **_):
     """A representation that began before the majority ends with it, or when somebody has said, if that is earlier."""

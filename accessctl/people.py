@@ -4,7 +4,7 @@ They are changed by the patient, a representative, the import of a directory, or
 PractitionerRole, RelatedPerson, Group, `generalPractitioner` and `Patient.link` are stored, and confer nothing.
 """
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 from django.conf import settings
 from django.db import models
@@ -14,7 +14,7 @@ from records.database import execute
 from records.interactions.interaction import Touched
 from records.keys import identity, key
 
-from .majority import of_patient
+from .majority import until_majority
 
 KINDS = [("patient", "patient or proxy"), ("professional", "professional"), ("staff", "staff without clinical rights")]
 
@@ -97,10 +97,9 @@ class Proxy(Dated):
         indexes = [models.Index(fields=["person", "patient"], name="proxy_person")]
 
     def save(self, *args, **named):
-        since = self.since if isinstance(self.since, datetime) else datetime.now(UTC)
-        end = of_patient(self.patient) if self.kind != "mandated" else None
-        if end and since < end and (self.until is None or self.until > end):
-            self.until = end
+        if self.kind != "mandated":
+            since = self.since if isinstance(self.since, datetime) else None
+            self.until = until_majority(self.patient, self.until, since)
         super().save(*args, **named)
 
 

@@ -1,6 +1,6 @@
 """Who may what in the records of the demonstration: its people are named by their logins."""
 
-from accessctl.majority import of_patient
+from accessctl.majority import until_majority
 from records.database import execute
 
 MARK = "sandbox"  # in state.json of a data folder: all that is in it may be put back
@@ -22,6 +22,6 @@ def rights():
     """The rows that hold of them, unless they do already; in the transaction there is."""
     for table, patient, login, said in RIGHTS:
         for (key,) in execute(PATIENT, (patient,)):
-            more = said | ({"until": of_patient(key)} if said.get("kind") == "representative" else {})
+            more = said | ({"until": until_majority(key, None)} if said.get("kind") == "representative" else {})
             names, places = "".join(f", {name}" for name in more), ", %s" * len(more)
             execute(GIVE.format(table=table, names=names, places=places), (key, *more.values(), login, key))

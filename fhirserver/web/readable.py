@@ -370,6 +370,11 @@ def instant(at):
     return f"{day_of(local(at))}, {date_format(local(at), 'H:i')}" if isinstance(at, datetime) else ""
 
 
+def day_ends(text):
+    """The last second of the day of a form by the clock of the pages."""
+    return datetime.combine(date.fromisoformat(text), time(23, 59, 59), zone())
+
+
 def day_begins(text, after=0):
     """When the day of a form begins by the clock of the pages, or one so many days after, as FHIR writes it."""
     at = datetime.combine(date.fromisoformat(text) + timedelta(days=after), time.min, zone())

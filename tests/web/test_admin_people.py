@@ -1,11 +1,14 @@
 """Logins are made, people described, rights on a record looked at and changed; its patient reads that."""
 
+from datetime import date, datetime
+
 import pytest
 from django.contrib.auth import get_user_model
 
 from accessctl.models import AuditRecord
 from accessctl.people import AttendingDoctor, Membership, Person, Proxy
 from accessctl.rights import DossierUserObjectPermission, Opening, ResourceUserObjectPermission
+from records.keys import identity
 
 from .conftest import PASSWORD, Browser
 from .world import Clinic, signed_in, staffed
@@ -131,6 +134,15 @@ def test_data_protection_grants_and_takes_back_but_not_to_itself(clinic):
     assert told.count() == 4
 
 
+def test_who_represents_a_minor_does_until_the_majority(clinic):
+    born = f"{date.today().year - 10}-06-01"
+    child = clinic.system.post("Patient", {"resourceType": "Patient", "birthDate": born}).tree["id"]
+    of_age = datetime.fromisoformat(f"{date.today().year + 8}-06-01T00:00:00Z")
+    for login, until in (("bob", ""), ("alice", f"{date.today().year + 50}-01-01")):
+        signed_in("registrar").submit(f"/admin/rights/{child}/representative/name", {"login": login, "until": until})
+        assert Proxy.objects.get(person__user__username=login, patient=identity("Patient", child)).until == of_age
+
+
 def test_identity_names_representatives_and_attending_doctors(clinic):
     registrar, bob = signed_in("registrar"), signed_in("bob")
     url = f"/admin/rights/{clinic.a}"
@@ -138,6 +150,7 @@ def test_identity_names_representatives_and_attending_doctors(clinic):
     registrar.submit(f"{url}/representative/name", {"login": "bob", "until": "2099-01-01"})
     assert bob.get(f"{clinic.root}/").status_code == 200
     row = Proxy.objects.get(person__user__username="bob")
+    assert row.until.isoformat() == "2099-01-01T22:59:59+00:00", "with that day, by the clock of the pages"
     registrar.submit(f"{url}/representative/end", {"row": row.pk})
     assert bob.get(f"{clinic.root}/").status_code == 404
     for wrong in ("doctor", "alice", "nobody"):  # no patient's login, her own, none

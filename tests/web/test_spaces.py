@@ -10,7 +10,7 @@ from guardian.shortcuts import assign_perm
 from accessctl.labels import VISIBILITY
 from accessctl.models import AuditRecord
 from accessctl.people import Block, Dossier, Person, Proxy
-from accessctl.rights import Doubt, Notice, Opening
+from accessctl.rights import ConsentRule, Doubt, Notice, Opening
 from accessctl.smart.registration import register
 from accessctl.smart.tables import Launch
 from fhirserver.overload import allowance
@@ -202,8 +202,11 @@ def test_a_permission_that_is_over_is_said_to_be_and_none_is_given_until_a_day_t
     staffed(clinic)
     rights = text(signed_in("officer").get(f"/admin/rights/?patient=Patient/{clinic.a}"))
     assert "January 2020" not in rights.split("Consents in force")[1].split("Who decided what")[0]
-    alice.submit(f"{path}grant", given | {"until": date.today().isoformat()})
+    assert "expected a day" in alice.submit(f"{path}grant", given | {"until": "tomorrow"}).content.decode()
+    alice.submit(f"{path}grant", given | {"until": "2099-07-01"})
     assert text(alice.get(path)).count("you allowed it") == before + 1
+    last = ConsentRule.objects.exclude(until=None).latest("pk")
+    assert last.until.isoformat() == "2099-07-01T22:00:00+00:00", "with all of that day, by the clock of the pages"
 
 
 def test_who_is_blocked_is_not_said_to_be_allowed(clinic):

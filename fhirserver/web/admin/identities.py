@@ -153,7 +153,7 @@ def membership(request, id):
             named = local(party)
             if not named or named[0] not in PARTIES or not named[1] or not exists(*named):
                 raise errors.InvalidValue("party", party, "expected Organization/[id] of the directory")
-            execute("INSERT INTO membership (person_id, party, party_key, until) VALUES (%s, %s, %s, %s::date)",
+            execute("INSERT INTO membership (person_id, party, party_key, until) VALUES (%s, %s, %s, %s::timestamptz)",
                     (id, party, identity(*named), day(request.POST.get("until", ""))))  # fmt: skip
         noted(request, "end-membership" if ended else "give-membership", login=person.user.username, party=party)
     messages.success(request, _("Done."))

@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST
 
 from accessctl.decisions import DOSSIER
+from accessctl.majority import until_majority
 from accessctl.pieces import dated
 from records.database import as_system, atomic, execute
 from records.definitions.structures import type_name
@@ -234,9 +235,10 @@ def name(request, id, kind):
     of_kind = "patient" if kind == "representative" else "professional"
     until = day(request.POST.get("until", ""))
     with atomic():
-        columns, values = ("patient, person_id, until", "%s, p.user_id, %s::date")
+        columns, values = ("patient, person_id, until", "%s, p.user_id, %s::timestamptz")
         if kind == "representative":
             columns, values = columns + ", kind", values + ", 'representative'"
+            until = until_majority(key, until)
         done = execute(
             f"INSERT INTO {NAMED[kind]} ({columns}) SELECT {values} FROM person p WHERE p.user_id = %s"
             " AND p.kind = %s AND p.patient_key IS DISTINCT FROM %s AND NOT EXISTS (SELECT FROM"

@@ -1,6 +1,5 @@
 """Who opens which page of the administration: four roles, and what a page does in their name leaves its record."""
 
-from datetime import date
 from functools import wraps
 
 from django.core.exceptions import PermissionDenied
@@ -13,6 +12,7 @@ from records import errors
 from records.database import execute
 
 from ..ask import space
+from ..readable import day_ends
 
 OFFICER = ("view_auditrecord", "change_review")  # Django's permissions of data protection
 NAMES = {
@@ -84,8 +84,8 @@ def number(text):
 
 
 def day(text):
-    """A date of a form, or None where none is given."""
+    """When the day of a form is over, by the clock of the pages; None where none is given."""
     try:
-        return date.fromisoformat(text) if text else None
+        return day_ends(text) if text else None
     except ValueError as error:
         raise errors.InvalidValue("date", text, str(error)) from error

@@ -1,6 +1,5 @@
 """Who may read the record, and what its patient decides about that."""
 
-import re
 from datetime import UTC, datetime
 from urllib.parse import quote, urlencode
 
@@ -24,7 +23,6 @@ from ..ask import space
 from .space import shown
 
 IRCP = {"system": ROLE, "code": "IRCP"}
-DAY = re.compile(r"\d{4}-\d\d-\d\d")
 POLICY = "https://profiles.ihe.net/ITI/PCF/Policy-basic-normal"
 
 
@@ -143,8 +141,11 @@ def grant(request, id):
         raise errors.NotFound("Practitioner")
     who = request.asking.get(f"Practitioner/{quote(practitioner, safe='')}")
     until = request.POST.get("until", "")
-    body = consent(id, who, until, request.POST.get("sensitive") == "yes")
-    if DAY.fullmatch(until) and until < readable.local(datetime.now(UTC)).date().isoformat():
+    try:
+        body = consent(id, who, until, request.POST.get("sensitive") == "yes")
+    except ValueError as error:
+        raise errors.InvalidValue("until", until, "expected a day") from error
+    if until and until < readable.local(datetime.now(UTC)).date().isoformat():
         messages.error(request, _("Nothing is allowed: that day is over."))
         return HttpResponseRedirect(f"/me/{id}/access/?{urlencode({'name': readable.name(who)})}")
     request.asking.send("POST", "Consent", body)
@@ -162,7 +163,7 @@ def consent(id, practitioner, until, sensitive):
         }],
     }  # fmt: skip
     if until:
-        provision["period"] = {"end": until}
+        provision["period"] = {"end": readable.day_ends(until).isoformat()}
     if sensitive:
         provision["securityLabel"] = [{"system": CONFIDENTIALITY, "code": "V"}]
     return {
