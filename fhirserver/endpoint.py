@@ -61,8 +61,11 @@ class Endpoint(APIView):
         given, request = request, request._request  # DRF's request looks every attribute up in Django's
         with metrics.request() as measured, ExitStack() as limits:
             try:
-                wanted = formats.wanted(request.META.get("HTTP_ACCEPT"), request.META.get("QUERY_STRING", ""), path)
+                accept, query = request.META.get("HTTP_ACCEPT"), request.META.get("QUERY_STRING", "")
+                wanted = formats.wanted(accept, query, path)
                 sent = body(request)  # a slow sender waits outside the gate
+                if path.endswith("_search"):
+                    wanted = formats.wanted(accept, f"{query}&{sent.decode(errors='replace')}", path)
                 limits.enter_context(deadline(settings.FHIRSERVER_DEADLINE_MS / 1000))  # of a refusal's record too
                 with gate:
                     caller = caller_of(given, path)

@@ -118,6 +118,9 @@ def test_format_wins_over_accept(api, format, expected):
     assert kind(api.get(f"Patient/p?_format={format}", accept=other)) == expected
     assert kind(api.get(f"Patient?_id=p&_format={format}", accept=other)) == expected
     assert kind(api.get(f"Patient/absent?_format={format}", accept=other)) == expected
+    form = f"_id=p&_format={format}&_pretty=true".encode()
+    sent = api.request("POST", "Patient/_search", form, type="application/x-www-form-urlencoded", accept=other)
+    assert kind(sent) == expected and sent.content.count(b"\n") > 5
 
 
 def test_pretty(api):
