@@ -6,7 +6,8 @@ compile (SQL), results (the page). Nothing here imports the indexer.
 
 from .parse import parse, parse_several
 from .query import Query, types
-from .results import Result, Row, immediate, is_one_page, run, search, select
+from .results import Result, immediate, is_one_page, run, search, select
+from .row import Row
 
 __all__ = [
     "Query",

@@ -13,6 +13,7 @@ from records.sql import SQL, all_of
 
 from .compile import COLUMNS
 from .contained import container_of
+from .row import Row
 from .types.uri import CANONICAL
 
 MOST, DEEPEST = 1000, 20
@@ -53,8 +54,6 @@ def _capped(what):
 
 
 def _row(row):
-    from .results import Row
-
     return Row(row[0], type_name(row[1]), *row[2:])
 
 

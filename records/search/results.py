@@ -16,21 +16,9 @@ from . import compile, contained, walk
 from .includes import included
 from .parse import parse
 from .query import Criterion, Few, Ids, Query, Updated, Within
+from .row import Row
 
 ESTIMATED = 10_000  # _total=estimate counts no further
-
-
-class Row(NamedTuple):
-    """A matching resource; `body` is what a read returns."""
-
-    pk: int
-    type: str
-    id: str
-    version: int
-    updated: datetime
-    body: bytes
-    patient: int | None  # whose record it is, for the audit
-    within: tuple[str, str] | None = None  # (type, id) of the container of a contained one
 
 
 class Result(NamedTuple):
