@@ -96,4 +96,4 @@ def rights_again():
     rights()
 
 
-jobs.OTHERS[KIND] = jobs.Other(differing, put_back)
+jobs.OTHERS[KIND] = jobs.Other(lambda job: differing(), put_back)

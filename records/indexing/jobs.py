@@ -2,6 +2,8 @@
 
 A worker that dies leaves the cursor where its last slice ended; the next one goes on there. One slice at a time on all
 nodes, jobs in the order they were asked for, so a parameter that goes and comes back is first removed, then made.
+Kinds that have nothing to do with the index may have a lane of their own: each lane has its slice in turn, so that none
+waits for another, and jobs of such a lane take turns too.
 
 A slice works on resources that nobody is writing or indexing: the others are left to the queue, which comes after.
 """
@@ -50,11 +52,17 @@ class Job(NamedTuple):
     barrier: int | None
 
 
+INDEX = "index"  # the lane of the jobs of the index
+
+
 class Other(NamedTuple):
     """How jobs that are not of the index are done: `slice` may write, in the transaction that moves the cursor."""
 
-    total: Callable  # () -> how many there are to do
+    start: Callable  # (job) -> how many there are to do
     slice: Callable  # (job) -> (cursor, or None when it is over; how many were done; how many failed)
+    lane: str = INDEX
+    cancelled: Callable | None = None  # (job): what there is of it goes
+    again: Callable | None = None  # (job) -> its id, it goes on or begins anew; None when it cannot. Without: a new job
 
 
 OTHERS = {}  # kind -> Other
@@ -98,19 +106,40 @@ def cancel(id):
         if not found:
             return False
         execute("UPDATE job SET state = 'cancelled', finished = now() WHERE id = %s", (id,))
-        if found[0][1] == "parameter":
-            _give_up(_job(found[0]))
+        job = _job(found[0])
+        if job.kind == "parameter":
+            _give_up(job)
+        elif job.kind in OTHERS and OTHERS[job.kind].cancelled:
+            OTHERS[job.kind].cancelled(job)
         return True
+
+
+def resume(id):
+    """Let a job that failed or was cancelled go on: from its cursor, or from the start when its barrier is gone."""
+    execute(
+        "UPDATE job SET state = CASE WHEN barrier IS NULL THEN 'waiting' ELSE 'running' END, error = NULL,"
+        " finished = NULL WHERE id = %s AND state IN ('failed', 'cancelled')",
+        (id,),
+    )
+
+
+def renounce(id):
+    """What a job has done is given up: should it go on, it begins anew."""
+    execute("UPDATE job SET barrier = NULL, total = NULL, done = 0, failed = 0, cursor = 0 WHERE id = %s", (id,))
 
 
 @as_system()
 def advance():
-    """Do a slice of the oldest job; False when there is nothing to do, or nothing that can be done now."""
+    """Do a slice in each lane; False when there is nothing to do, or nothing that can be done now."""
     if not unfinished() or backlog(most=BUSY) >= BUSY:
         return False
+    return any([_in_lane(lane) for lane in dict.fromkeys([INDEX, *(other.lane for other in OTHERS.values())])])
+
+
+def _in_lane(lane):
     at = []
     try:
-        return retried(lambda: _advance(at))
+        return retried(lambda: _advance(lane, at))
     except errors.Busy:
         raise  # the database is away, or too busy: the job waits
     except Exception as fault:
@@ -132,11 +161,12 @@ def work(seconds):
     return True
 
 
-def _advance(at):
+def _advance(lane, at):
     with atomic():
-        if not execute("SELECT pg_try_advisory_xact_lock(%s)", (LOCK,))[0][0]:
+        lock = LOCK if lane == INDEX else key("job", lane)
+        if not execute("SELECT pg_try_advisory_xact_lock(%s)", (lock,))[0][0]:
             return False
-        found = execute(f"SELECT {COLUMNS} FROM job WHERE {UNFINISHED} ORDER BY id LIMIT 1 FOR UPDATE")
+        found = _next(lane)
         if not found:
             return False
         job = _job(found[0])
@@ -151,22 +181,40 @@ def _advance(at):
         return True
 
 
+def _next(lane):
+    """The job of the lane whose turn it is, locked: of the index the oldest, else the one that has waited longest."""
+    kinds = [kind for kind, other in OTHERS.items() if (other.lane != INDEX if lane == INDEX else other.lane == lane)]
+    which = (
+        "NOT kind = ANY(%s)" if lane == INDEX else f"kind = ANY(%s) AND (barrier IS NULL OR {CLEAR.format('barrier')})"
+    )
+    order = "id" if lane == INDEX else "heartbeat NULLS FIRST, id"
+    return execute(
+        f"SELECT {COLUMNS} FROM job WHERE {UNFINISHED} AND {which} ORDER BY {order} LIMIT 1 FOR UPDATE", (kinds,)
+    )
+
+
+# Every transaction that had a number before this one, which the database gives in order. It is not enough to ask for
+# those after the latest that has ended (pg_snapshot_xmax): some that run have a higher number.
+BARRIER = "pg_current_xact_id()::text::bigint"
+CLEAR = "pg_snapshot_xmin(pg_current_snapshot())::text::bigint >= {}"
+
+
 def _start(job):
     if job.kind in OTHERS:
-        total = OTHERS[job.kind].total()
+        total = OTHERS[job.kind].start(job)
     else:
         where, params = _scope(job)
         total = execute(f"SELECT count(*) FROM resource r WHERE TRUE{where}", params)[0][0]
     execute(
-        "UPDATE job SET state = 'running', started = now(), heartbeat = now(), total = %s,"
-        " barrier = pg_snapshot_xmax(pg_current_snapshot())::text::bigint WHERE id = %s",
+        f"UPDATE job SET state = 'running', started = now(), heartbeat = now(), total = %s, barrier = {BARRIER}"
+        " WHERE id = %s",
         (total, job.id),
     )
 
 
 def _clear(job):
     """Is every transaction over that began before the job? Only then does all that is indexed know the parameters."""
-    return execute("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint >= %s", (job.barrier,))[0][0]
+    return execute(f"SELECT {CLEAR.format('%s')}", (job.barrier,))[0][0]
 
 
 def _scope(job):

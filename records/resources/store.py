@@ -223,10 +223,14 @@ def write(writes, access):
     """Store the writes as one; a list of Written in the same order.
 
     Sends `resources_written` once. The caller holds a transaction, and the locks of the rows in `current`.
+
+    The transaction has its number before it reads the clock: so whoever takes a later number after a moment has passed,
+    and waits until all earlier ones are over, has seen every write up to that moment. (indexing/jobs.py; fault F32)
     """
     now, pks = execute(
-        "SELECT date_trunc('milliseconds', clock_timestamp()),"
-        " ARRAY(SELECT nextval('resource_pk_seq') FROM generate_series(1, %s))",
+        "WITH begun AS MATERIALIZED (SELECT pg_current_xact_id())"
+        " SELECT date_trunc('milliseconds', clock_timestamp()),"
+        " ARRAY(SELECT nextval('resource_pk_seq') FROM generate_series(1, %s)) FROM begun",
         (sum(w.current is None for w in writes),),
     )[0]
     pks, rows, (risen, parts) = iter(pks), Rows(), labels.above(writes, access)
