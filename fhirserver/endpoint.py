@@ -13,7 +13,7 @@ from email.utils import format_datetime
 from urllib.parse import quote
 
 from django.conf import settings
-from django.http import HttpResponse
+from django.http import HttpResponse, StreamingHttpResponse
 from rest_framework.views import APIView
 
 from accessctl.access import access_for
@@ -276,11 +276,15 @@ def respond(outcome, interaction, wanted, request):
         status = 200 if status == 204 else status
     if wanted.raw and body is not None and interaction.code in ("read", "vread"):
         return raw_binary(outcome)
-    response = HttpResponse(status=status)
-    if body is not None:
+    response = HttpResponse(status=status) if outcome.stream is None else streamed(outcome, request)
+    if outcome.media is not None:
+        response["Content-Type"] = outcome.media
+    if body is not None and outcome.media is not None:
+        response.content = formats.fhir_json.dump(body)
+    elif body is not None:
         response.content = formats.rendered(body, wanted)
         response["Content-Type"] = f"{wanted.format}; charset=utf-8"
-    else:
+    elif outcome.media is None:
         del response["Content-Type"]
     if outcome.version is not None:
         response["ETag"] = etag(outcome.version)
@@ -309,6 +313,17 @@ def raw_binary(outcome):
     return response
 
 
+def streamed(outcome, request):
+    """What is sent piece by piece, after the request has left the gate; packed, as it is kept, for who takes it so."""
+    packed = formats.takes_gzip(request.META.get("HTTP_ACCEPT_ENCODING", ""))
+    length, pieces = outcome.stream(packed)
+    response = StreamingHttpResponse(pieces)
+    response["Content-Length"] = str(length)
+    if packed:
+        response["Content-Encoding"] = "gzip"
+    return response
+
+
 def finished(response, request, request_id):
     """Headers that every response carries; gzip and CORS where asked for."""
     response["X-Request-Id"] = str(request_id)
@@ -320,7 +335,8 @@ def finished(response, request, request_id):
     if origin is not None and allowed(origin, request.path):
         response["Access-Control-Allow-Origin"] = origin
         response["Access-Control-Expose-Headers"] = (
-            "Location, Content-Location, ETag, Last-Modified, Retry-After, X-Request-Id, X-Searchable-Until"
+            "Location, Content-Location, ETag, Expires, Last-Modified, Retry-After, X-Progress, X-Request-Id,"
+            " X-Searchable-Until"
         )
         if request.method == "OPTIONS":
             response["Access-Control-Allow-Methods"] = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
@@ -329,6 +345,8 @@ def finished(response, request, request_id):
                 " Prefer, Idempotency-Key, X-Request-Id, X-Provenance, X-Security-Context"
             )
             response["Access-Control-Max-Age"] = "600"
+    if response.streaming:
+        return response
     if len(response.content) >= GZIP_FROM and formats.takes_gzip(request.META.get("HTTP_ACCEPT_ENCODING", "")):
         response.content = gzip.compress(response.content, compresslevel=1, mtime=0)
         response["Content-Encoding"] = "gzip"

@@ -24,6 +24,9 @@ NAMES = {
 }  # fmt: skip
 VERSIONS = ("4.0", "4.0.1")
 BINARY = re.compile(r"Binary(?:/[A-Za-z0-9\-.]{1,64})?/?\Z")
+NDJSON = re.compile(
+    r"\$export-file/?\Z"
+)  # what is sent is no resource, whatever Accept names; an error is as it prefers
 ONE_BINARY = re.compile(r"Binary/[A-Za-z0-9\-.]{1,64}(?:/_history/[0-9]+)?/?\Z")
 PATCHES = {"json": "fhirpath", "xml": "fhirpath", "json-patch": "json"}  # reader -> format of the patch
 
@@ -60,7 +63,7 @@ def wanted(accept, query="", path=""):
         return Wanted(NAMES[name], pretty)
     format, named = negotiated((accept or "*/*").strip())
     raw = not named and ONE_BINARY.match(path) is not None
-    if format is None and not raw:
+    if format is None and not raw and not NDJSON.match(path):
         raise errors.NotAcceptable(accept)
     return Wanted(format or JSON, pretty, raw)
 

@@ -14,7 +14,7 @@ from ..search.types import TYPES
 from .interaction import KEPT_ELSEWHERE, SEARCHED_BY, VERBS, Outcome, interaction
 from .parse import COMPARTMENTS, SERVED
 
-DATE = "2026-11-30"  # of the last change to what is stated here
+DATE = "2026-12-01"  # of the last change to what is stated here
 CODES = ("read", "vread", "update", "patch", "delete", "history-instance", "history-type", "create", "search-type")
 SYSTEM = ("transaction", "batch", "search-system", "history-system")
 ENFORCED = ["enforced"]

@@ -38,6 +38,8 @@ class Interaction:
     url: str = ""  # what was asked, below the base
     prefer_return: str | None = None  # minimal | representation | OperationOutcome
     strict: bool = False  # Prefer: handling=strict
+    lenient: bool = False  # Prefer: handling=lenient
+    asynchronous: bool = False  # Prefer: respond-async
     compartment: tuple | None = None  # (type, id) of a compartment search
     full_url: str | None = None  # of the Bundle entry it came from
     patch_format: str | None = None  # json | fhirpath
@@ -73,6 +75,8 @@ class Outcome:
     headers: dict = field(default_factory=dict)
     recorded: list = field(default_factory=list)  # promises of audit records that must be kept before it is told
     received: str | None = None  # JSON of an AuditEvent, to be kept as its own record
+    media: str | None = None  # what the body is that is no resource
+    stream: Callable | None = None  # in its place: (packed by gzip?) -> (bytes in all, iterator of them)
 
 
 class Verb(NamedTuple):

@@ -43,6 +43,8 @@ def parse(request):
         "url": request.path.strip("/") + (f"?{request.query}" if request.query else ""),
         "prefer_return": prefer.get("return"),
         "strict": prefer.get("handling") == "strict",
+        "lenient": prefer.get("handling") == "lenient",
+        "asynchronous": "respond-async" in prefer,
         "full_url": request.full_url,
         "patch_format": request.patch_format,
         "language": request.headers.get("accept-language", ""),
@@ -93,12 +95,11 @@ def conditions(headers):
 
 
 def preferences(header):
-    """Prefer as a dict: return, handling. (RFC 7240)"""
+    """Prefer as a dict: return, handling, respond-async, which has no value. (RFC 7240)"""
     found = {}
     for part in re.split(r"[,;]", header):
-        name, equals, value = part.strip().partition("=")
-        if equals:
-            found[name.strip().lower()] = value.strip().strip('"')
+        name, _, value = part.strip().partition("=")
+        found[name.strip().lower()] = value.strip().strip('"')
     return found
 
 
@@ -136,10 +137,12 @@ def an_operation(method, segments, common):
     if operation is None:
         known = ", ".join("$" + n for n in operations.names(level, type)) or "none"
         raise errors.UnknownOperation(last, known)
-    if method != "POST" and (method != "GET" or operation.affects_state):
-        allowed = "POST" if operation.affects_state else "GET, POST"
+    methods = {"GET": operation.by_get, "POST": True, "DELETE": operation.on_delete is not None}
+    if not methods.get(method):
+        allowed = ", ".join(name for name in methods if methods[name])
         raise errors.MethodNotAllowed(method, allowed, headers={"Allow": allowed})
-    return Interaction("operation", level, type, id, version, last[1:], **common)
+    name = operation.on_delete if method == "DELETE" else operation.name
+    return Interaction("operation", level, type, id, version, name, **common)
 
 
 def a_verb(method, segments, common):

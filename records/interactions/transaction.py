@@ -13,6 +13,7 @@ from msgspec import Raw
 
 from .. import errors
 from ..formats import json
+from ..operations import find
 from ..resources.located import located
 from ..resources.store import instant
 from .conditions import etag
@@ -207,6 +208,8 @@ def an_entry(entry, around):
         Request(method, path.lstrip("/"), query, {k: v for k, v in headers.items() if v is not None}, body, around.base,
                 full_url=entry.get("fullUrl"), patch_format=patch_format)
     )  # fmt: skip
+    if asked.code == "operation" and find(asked.operation, asked.level, asked.type).alone:
+        raise errors.BadRequest(f"${asked.operation} is asked for alone, not in a Bundle.")
     return replace(asked, strict=around.strict, prefer_return=around.prefer_return)
 
 

@@ -13,8 +13,11 @@ class Operation(NamedTuple):
     handler: Callable
     affects_state: bool  # then GET is refused
     snapshot: bool
-    needs: str | None  # the interaction that its right is judged by; None: no record is shown or changed
+    needs: str | None  # the interaction that its right is judged by; None: it judges itself, or shows no record
     before: Callable | None  # (interaction) -> interaction: what it needs done before its transaction opens
+    by_get: bool  # GET may ask for it
+    on_delete: str | None  # the operation that DELETE of its URL is
+    alone: bool  # never an entry of a Bundle
 
 
 OPERATIONS: list[Operation] = []
@@ -24,12 +27,16 @@ WITHOUT_ROWS: set[str] = set()  # types that are not kept as resources: of the o
 ADMINISTER = "administer"  # needs: not a right on records but on the server as a whole
 
 
-def operation(name, level, on=None, needs="read", affects_state=False, snapshot=False, before=None):
+def operation(name, level, on=None, needs="read", affects_state=False, snapshot=False, before=None, by_get=None,
+              on_delete=None, alone=False):  # fmt: skip
     """Register (interaction, access) -> Outcome as $name at a level, on one type, several (tuple) or all."""
 
     def register(handler):
         types = (on,) if isinstance(on, str) else on
-        OPERATIONS.append(Operation(name, level, types, handler, affects_state, snapshot, needs, before))
+        get = not affects_state if by_get is None else by_get
+        OPERATIONS.append(
+            Operation(name, level, types, handler, affects_state, snapshot, needs, before, get, on_delete, alone)
+        )
         return handler
 
     return register

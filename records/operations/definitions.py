@@ -10,6 +10,10 @@ STANDARD = {
     "meta-delete": "Resource", "validate": "Resource",
 }  # fmt: skip
 HL7 = "http://hl7.org/fhir/OperationDefinition/"
+BULK = {  # of the guide Bulk Data Access, by our names
+    "Resource-export": "export", "Patient-export": "patient-export", "Group-export": "group-export",
+}  # fmt: skip
+GUIDE = "http://hl7.org/fhir/uv/bulkdata/OperationDefinition/"
 LEVELS = ("system", "type", "instance")
 
 
@@ -21,6 +25,8 @@ def name_of(operation, type):
 def canonical(operation, type, base):
     """Where its definition is: at HL7 of what R4 defines, here of the others."""
     name = name_of(operation, type)
+    if name in BULK:
+        return GUIDE + BULK[name]
     of_hl7 = STANDARD.get(operation.name) == name.partition("-")[0]
     return f"{HL7}{name}" if of_hl7 else f"{base}/OperationDefinition/{name}"
 
@@ -31,7 +37,7 @@ def definition(id, base):
     found = [
         o for o in OPERATIONS if o.name == name and (o.types is None if on == "Resource" else on in (o.types or ()))
     ]
-    if not found or STANDARD.get(name) == on:
+    if not found or STANDARD.get(name) == on or id in BULK:
         return None
     levels = {o.level for o in found}
     return {
