@@ -25,6 +25,7 @@ class AccessConfig(AppConfig):
             sources,
         )
         from .audit import history, served  # noqa: F401
+        from .export import job, operations  # noqa: F401
         from .granular import indexed_at_once  # noqa: F401
 
         sources.load()

@@ -6,6 +6,7 @@ from django.db import models
 from django.db.models.functions import Now
 
 from . import external, people, rights  # noqa: F401  (tables of their own files)
+from .export.tables import Export, ExportChunk, ExportContent, ExportPatient  # noqa: F401
 from .smart.tables import Authorization, Client, Launch, RefreshToken, SeenAssertion, SigningKey  # noqa: F401
 
 

@@ -13,7 +13,7 @@ def asked_by(actor):
     person = actor.person
     if person is None:
         bound = bound_to(actor)
-        return statement("client" if bound == "" else "bound", bound=bound)
+        return statement("client" if bound == "" else "bound", author=actor.author, bound=bound)
     if actor.purpose in policy().forbiddenPurposes:
         return NOBODY
     return statement(

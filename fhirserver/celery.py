@@ -148,18 +148,19 @@ class Notifying(Round):
 
 
 class Tidying(Round):
-    """Answers kept under Idempotency-Keys, counts of resolutions, and tokens go after their time."""
+    """Answers kept under Idempotency-Keys, counts of resolutions, tokens and exports go after their time."""
 
     seconds = TIDY_SECONDS
 
     def work(self):
+        from accessctl.export import kept
         from accessctl.replay import purge
         from accessctl.smart import families
         from records.database import execute
 
         execute("SELECT forget_ins_resolutions()")
-        more = families.purge()
-        return purge() or more
+        more = [families.purge(), kept.purge(), purge()]
+        return any(more)
 
 
 class Sampling(Round):

@@ -50,6 +50,7 @@ SETTINGS = {
     "FHIRSERVER_STATEMENT_TIMEOUT": ("10000", "longest database statement of a request, in milliseconds"),
     "FHIRSERVER_LOCK_TIMEOUT": ("5000", "longest wait for a lock on a resource, in milliseconds; then 503"),
     "FHIRSERVER_CATCH_UP_MS": ("1000", "time a search may spend on indexing what it depends on, in milliseconds"),
+    "FHIRSERVER_EXPORT_HOURS": ("24", "hours that the files of an export are kept"),
     "FHIRSERVER_OIDC_ISSUER": ("", "issuer of an identity provider that professionals sign in with; unset: none"),
     "FHIRSERVER_OIDC_CLIENT_ID": ("", "client_id that the provider gave this server"),
     "FHIRSERVER_OIDC_CLIENT_SECRET": ("", "and its secret"),
@@ -122,6 +123,7 @@ FHIRSERVER_DEADLINE_MS = number("FHIRSERVER_DEADLINE_MS")
 FHIRSERVER_STATEMENT_TIMEOUT = number("FHIRSERVER_STATEMENT_TIMEOUT")
 FHIRSERVER_CATCH_UP_MS = number("FHIRSERVER_CATCH_UP_MS")
 FHIRSERVER_INDEX_BACKLOG = number("FHIRSERVER_INDEX_BACKLOG")
+FHIRSERVER_EXPORT_HOURS = number("FHIRSERVER_EXPORT_HOURS")
 FHIRSERVER_OIDC_ISSUER = text("FHIRSERVER_OIDC_ISSUER")
 FHIRSERVER_OIDC_CLIENT_ID = text("FHIRSERVER_OIDC_CLIENT_ID")
 FHIRSERVER_OIDC_CLIENT_SECRET = text("FHIRSERVER_OIDC_CLIENT_SECRET")

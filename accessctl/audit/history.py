@@ -33,6 +33,7 @@ DEFAULT = "en"
 SERVICE = "system"  # the client of what the server does of itself
 DID = {"vread": "read", "history-instance": "read", "search-type": "search", "search-system": "search",
        "history-type": "search", "history-system": "search", "patch": "update"}  # fmt: skip
+ACCEPTED = 202  # an export that is asked for shows nothing yet
 
 
 class Line(NamedTuple):
@@ -171,6 +172,8 @@ def line(record, tree, agent, why, said, mine):
     kind = "refused" if record.status >= event.FAILED else DID.get(record.interaction, record.interaction)
     if record.received is not None:
         kind = next((name for name, action in event.ACTIONS.items() if action == tree.get("action")), "operation")
+    if kind == "$export" and record.status == ACCEPTED:
+        kind = "ask-export"
     verb = said["did"].get(kind.removeprefix("$"), said["did"]["operation"])
     did = verb.format(about=about(tree, record, said))
     detail = {**why.detail}

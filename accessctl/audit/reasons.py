@@ -58,6 +58,8 @@ def why(record, agent, facts):
         return Why("received")
     if record.status >= FAILED:
         return Why("refused")
+    if record.interaction == "$export":
+        return Why("export")
     if agent is None or agent.kind is None:
         return Why("system")
     if agent.kind == "staff" or facts is None:

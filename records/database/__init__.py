@@ -31,7 +31,9 @@ class Overtaken(Exception):
 
 
 log = logging.getLogger("records.database")
-WALLED = frozenset(("resource", "version", "compartment", "audit"))  # under row-level security
+WALLED = frozenset(  # under row-level security
+    ("resource", "version", "compartment", "audit", "export", "export_chunk", "export_content", "export_patient")
+)
 COPY_FROM = 16  # rows; below it one INSERT is cheaper than the three messages of COPY
 TRIES = 5
 RETRIED = (psycopg.errors.SerializationFailure, psycopg.errors.DeadlockDetected, psycopg.errors.UniqueViolation,
