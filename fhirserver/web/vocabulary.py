@@ -100,6 +100,7 @@ WORDS = {  # of rights, people, jobs and the audit; of the matrix those that are
     "operation": gettext_lazy("operation"),
     "reindex": gettext_lazy("index made anew"), "parameter": gettext_lazy("index of a search parameter"),
     "removal": gettext_lazy("index rows removed"), "sandbox": gettext_lazy("sandbox put back"),
+    "export": gettext_lazy("bulk export"),
     "COORDINATION": gettext_lazy("coordination"), "SOCIAL": gettext_lazy("social care"),
     "mandated": gettext_lazy("mandated by the patient"), "representative": gettext_lazy("legal representative"),
     "ceiling": gettext_lazy("limit"), "permit": gettext_lazy("permission"), "denial": gettext_lazy("refusal"),

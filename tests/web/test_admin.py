@@ -13,6 +13,8 @@ from allauth.mfa.models import Authenticator
 from django.contrib.auth import get_user_model
 
 from accessctl import sources
+from accessctl.export import job as job_of_export
+from accessctl.export import walk
 from accessctl.models import AuditRecord, Client, Token
 from accessctl.people import Person
 from accessctl.rights import Doubt, MatrixCell, Opening, Review, StaffRole
@@ -29,6 +31,7 @@ from records.indexing.models import Job
 from records.loading.models import LoadedInput, LoadedRange
 from records.search import stored
 from records.search.stored import StoredParameter
+from tests.export import exports
 
 from .world import ROLES, Clinic, signed_in, staffed
 
@@ -245,6 +248,37 @@ def test_jobs_are_asked_for_and_cancelled(clinic):
     runner.submit("/admin/jobs/", {"again": job.pk + 1})
     assert "There is no such job." in text(runner.get("/admin/jobs/")), "it has not ended"
     assert Job.objects.count() == 2
+
+
+def test_exports_are_shown_cancelled_and_go_on(clinic, monkeypatch):
+    """Who asked, how far they are; again goes on under the address that the client has."""
+    monkeypatch.setattr(walk, "WINDOW", 2)
+    robot, runner = exports.robot(), signed_in("runner")
+    status = exports.kicked(robot)
+    for _ in range(4):
+        jobs.advance()
+    page = text(runner.get("/admin/jobs/"))
+    assert "bulk export" in page and "Asked for by robot" in page and "<progress" in page and "running" in page
+    job = Job.objects.get(kind="export")
+    runner.submit("/admin/jobs/", {"cancel": job.pk})
+    assert robot.get(status).status_code == 404 and not jobs.advance()
+    page = text(runner.get("/admin/jobs/", headers={"accept-language": "fr"}))
+    assert "export en masse" in page and "Demandé par robot" in page and 'name="again"' in page
+    runner.submit("/admin/jobs/", {"again": job.pk})
+    exports.worked()
+    assert Job.objects.filter(kind="export").count() == 1
+    assert exports.resources(robot, exports.manifest(robot, status))
+    monkeypatch.setattr(job_of_export, "of_type", lambda export, access: 1 / 0)
+    failing = exports.kicked(robot)
+    exports.worked()
+    page, job = text(runner.get("/admin/jobs/")), Job.objects.latest("id")
+    assert "ZeroDivisionError" in page and f'name="again" value="{job.pk}"' in page
+    robot.delete(failing)
+    assert f'name="again" value="{job.pk}"' not in text(runner.get("/admin/jobs/")), "its client has deleted it"
+    runner.submit("/admin/jobs/", {"again": job.pk})
+    assert "There is no such job." in text(runner.get("/admin/jobs/"))
+    told = AuditRecord.objects.filter(user="runner").values_list("interaction", flat=True)
+    assert {"$cancel-job", "$retry-job"} <= set(told)
 
 
 def test_the_dashboard_draws_the_samples_and_tells_them_in_a_table(clinic):

@@ -1,4 +1,4 @@
-"""Jobs of the index: asked for, watched, cancelled, asked for again; and files that are being loaded."""
+"""Jobs of the index and exports: watched, cancelled, asked for again; and files that are being loaded."""
 
 from pathlib import PurePath
 
@@ -6,6 +6,7 @@ from django.contrib import messages
 from django.http import HttpResponseRedirect
 from django.utils.translation import gettext as _
 
+from accessctl.export import kept
 from records.database import atomic, execute
 from records.definitions.structures import type_number
 from records.indexing import jobs as reindexing
@@ -36,8 +37,19 @@ def jobs(request):
         else:
             messages.error(request, _("There is no such job."))
         return HttpResponseRedirect("/admin/jobs/")
-    rows = [(job, job.state in ENDED) for job in reindexing.listed(50)]
+    rows = [(job, asker(job.principal), may_go_on(job)) for job in reindexing.listed(50)]
     return shown(request, "jobs", "jobs/", rows=rows, loads=loads())
+
+
+def asker(principal):
+    """Who asked: the client, and the person before it."""
+    client, _, user = principal.partition("|")
+    return f"{user} ({client})" if user else client
+
+
+def may_go_on(job):
+    """Can it be asked for again? An export that its client has deleted is over for good."""
+    return job.state in ENDED and (job.kind != kept.KIND or kept.of_job(job.id) is not None)
 
 
 def loads():
@@ -59,6 +71,8 @@ def asked_again(id, principal):
     job = reindexing.find(id)
     if job is None or job.state not in ENDED:
         return None
+    if (other := reindexing.OTHERS.get(job.kind)) and other.again:
+        return other.again(job)
     told = dict(job.parameters)
     if job.kind == "parameter":
         named = [each.split(".", 1) for each in told["names"]]
