@@ -20,19 +20,6 @@ CLOSED = [
     ("A27", "GraphQL", "GET", "/fhir/$graphql?query={PatientList{id}}", {404}),
     ("A27", "GraphQL", "POST", "/fhir/$graphql", {404}),
     ("A27", "GraphQL", "GET", "/fhir/Patient/{a}/$graphql?query={id}", {404}),
-    ("A50", "bulk export", "GET", "/fhir/$export", {404}),
-    ("A50", "bulk export", "POST", "/fhir/$export", {404}),
-    ("A50", "bulk export", "GET", "/fhir/Patient/$export", {404}),
-    ("A51", "bulk export", "GET", "/fhir/Group/{a}/$export?_type=Condition&patient=Patient/{a}", {404}),
-    ("A51", "bulk export", "POST", "/fhir/Group/{a}/$export", {404}),
-    ("A52", "state of an export", "GET", "/fhir/$export-poll-status?_jobId=1", {404}),
-    ("A52", "state of an export", "GET", "/fhir/export/1", {404}),
-    ("A52", "state of an export", "DELETE", "/fhir/export/1", {404}),
-    ("A52", "state of an export", "DELETE", "/fhir/$export-poll-status?_jobId=1", {404, 405}),
-    ("A53", "file of an export", "GET", "/fhir/export/1/Patient.ndjson", {404}),
-    ("A53", "file of an export", "GET", "/export/1/Patient.ndjson", {404}),
-    ("A53", "file of an export", "GET", "/export/../data/secrets/secret_key", {404}),
-    ("A54", "file of an export as a Binary", "GET", "/fhir/Binary/{absent}", {404}),
 ]
 
 
@@ -69,4 +56,4 @@ def test_what_is_not_built_does_not_answer(world, attack, aim, method, path, clo
 
 def test_the_capability_statement_promises_none_of_it(world):
     told = {path for _, path in routes()}
-    assert not any(word in path for path in told for word in ("graphql", "export", "document", "summary"))
+    assert not any(word in path for path in told for word in ("graphql", "document", "summary"))

@@ -98,7 +98,9 @@ class Writers:
                 mine.append(id)
             elif what < 0.8:
                 id = dice.choice(mine)
-                answer = api.put(f"Observation/{id}", observation(f"w{n}", valueInteger=dice.randrange(9**9)) | {"id": id})
+                answer = api.put(
+                    f"Observation/{id}", observation(f"w{n}", valueInteger=dice.randrange(9**9)) | {"id": id}
+                )
             else:
                 answer = api.delete(f"Observation/{dice.choice(mine)}")
             assert answer.status_code < 300, answer.content
