@@ -76,11 +76,11 @@ def about_some(export):
 def of_type(export, access):
     """The next lines of the type that is walked."""
     asked, place = export.asked, export.place
-    type = asked.types[place.type]
-    found = walk.looked_at(type, export.moment, asked.since, place.after)
-    if not found:
+    while not (found := walk.looked_at(asked.types[place.type], export.moment, asked.since, place.after)):
         place.type, place.after = place.type + 1, None
-        return 0
+        if place.type == len(asked.types):
+            return 0
+    type = asked.types[place.type]
     with asked_by(access.asked_by):
         rows = walk.standing(found, export.moment, rights.judged(access, type))
     if asked.level != "system":
