@@ -7,5 +7,6 @@ Rooms in reading order:
   consent, matrix, labels ...   what the reasons are made of; decisions, emergency: what changes them
   guard, provenance, notices    what a write may change, who really said it, who is told
   smart/            clients and their authorisations
+  export/           all of it for programs, as files of one moment
   audit/            what everybody did, so that it shows when somebody alters it
 """

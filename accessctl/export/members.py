@@ -78,21 +78,24 @@ def there(ids, access):
 
 def choose(export, access):
     """Keep whose records are asked for; sentences about members who are left out."""
-    asked, moment = export.asked, export.moment
-    ids, others = asked.patients, 0
+    asked, moment, said = export.asked, export.moment, []
+    ids = asked.patients
     if asked.group is not None:
         group = then("Group", [asked.group], moment, access).get(asked.group)
         if group is None:
             raise errors.Forbidden(f"Group/{asked.group} cannot be read any more.")
         in_group, others = of_group(parse(bytes(group)), asked.base, int(moment.timestamp() * 1_000_000))
-        ids = in_group if ids is None else list(dict.fromkeys(ids).keys() & dict.fromkeys(in_group).keys())
+        if others:
+            said.append(f"{others} members of Group/{asked.group} are no Patients of this server: they are left out.")
+        if ids is None:
+            ids = in_group
+        elif left := set(ids) - set(in_group):
+            said.append(f"{len(left)} patients have left Group/{asked.group}: they are left out.")
+            ids = [id for id in ids if id not in left]
     readable = then("Patient", ids, moment, access)
     for at in range(0, len(ids), BATCH):
         rows = [(export.run, identity("Patient", id)) for id in ids[at : at + BATCH] if id in readable]
         insert("export_patient", ("run", "patient"), ("int8", "int8"), rows)
-    said = []
-    if others:
-        said.append(f"{others} members of Group/{asked.group} are no Patients of this server: they are left out.")
     if absent := len(ids) - len(readable):
         said.append(f"{absent} patients are not there, or not to be read: they are left out.")
     return said

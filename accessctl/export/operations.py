@@ -18,6 +18,7 @@ from email.utils import format_datetime
 
 from records import errors
 from records.formats.json import parse
+from records.interactions.capabilities import INSTANTIATES
 from records.interactions.interaction import Conditions, Outcome
 from records.interactions.read import read
 from records.operations import inputs, operation
@@ -27,6 +28,7 @@ from ..access import access_for
 from . import asked, kept, members, rights
 from .job import DELETED, ERROR
 
+INSTANTIATES.append("http://hl7.org/fhir/uv/bulkdata/CapabilityStatement/bulk-data")
 NDJSON = "application/fhir+ndjson"
 PIECE = 256 * 1024  # bytes that are sent at a time
 SLOWEST = 60  # seconds between two questions

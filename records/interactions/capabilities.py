@@ -21,6 +21,7 @@ ENFORCED = ["enforced"]
 BESIDE = sorted(("_filter", "_has", "_list", "_type", *INCLUDES, *RESULTS))  # what no SearchParameter defines
 KINDS = {"_count": "number", "_type": "token", "_list": "token", "_total": "token", "_summary": "token"}  # else special
 ANY = "Provenance:target"  # of the references that may lead to any type, the one that is listed for each
+INSTANTIATES = []  # canonicals of CapabilityStatements of guides, of whoever does what they say
 SECURITY = []  # functions: base URL -> an extension of rest.security, of whoever gives tokens
 REVERSE = "_revinclude takes every reference that may lead to a type, also those not listed that may lead to any."
 COMPARTMENT = "http://hl7.org/fhir/CompartmentDefinition/"
@@ -44,6 +45,7 @@ def statement(base, parameters_version):
             "date": DATE,
             "publisher": "fhirserver",
             "kind": "instance",
+            **({"instantiates": INSTANTIATES} if INSTANTIATES else {}),
             "software": {"name": "fhirserver", "version": __version__},
             "implementation": {"description": "FHIR R4 server for a shared medical record", "url": base},
             "fhirVersion": "4.0.1",

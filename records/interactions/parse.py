@@ -51,7 +51,7 @@ def parse(request):
         "provenance": request.headers.get("x-provenance"),
     }
     if segments and segments[-1].startswith("$"):
-        return an_operation(method, segments, common)
+        return an_operation(request.method, segments, common)
     return a_verb(method, segments, common)
 
 
@@ -137,9 +137,10 @@ def an_operation(method, segments, common):
     if operation is None:
         known = ", ".join("$" + n for n in operations.names(level, type)) or "none"
         raise errors.UnknownOperation(last, known)
-    methods = {"GET": operation.by_get, "POST": True, "DELETE": operation.on_delete is not None}
+    methods = {"HEAD": not operation.affects_state, "GET": operation.by_get, "POST": True,
+               "DELETE": operation.on_delete is not None}  # fmt: skip
     if not methods.get(method):
-        allowed = ", ".join(name for name in methods if methods[name])
+        allowed = ", ".join(name for name in methods if methods[name] and name != "HEAD")
         raise errors.MethodNotAllowed(method, allowed, headers={"Allow": allowed})
     name = operation.on_delete if method == "DELETE" else operation.name
     return Interaction("operation", level, type, id, version, name, **common)

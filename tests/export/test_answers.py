@@ -1,9 +1,11 @@
 """What an export answers: progress, manifest, files packed and plain, failure, cancel, expiry."""
 
 import json
+import threading
 from email.utils import parsedate_to_datetime
 
 import pytest
+from django.db import connections
 
 from accessctl.export import job as work
 from accessctl.export import kept, walk
@@ -126,6 +128,27 @@ def test_cancelled(world, monkeypatch):
     status = kicked(api)
     assert api.post(status.replace("status", "cancel"), None).status_code == 202
     assert api.get(status.replace("status", "cancel")).status_code == 405
+
+
+def test_F35_a_cancel_while_it_ends(world):
+    """Whoever is first: after it the export is not there, and nothing is left of it."""
+    api = robot()
+    for n in range(12):
+        status = kicked(api)
+        for _ in range(n % 6):
+            jobs.advance()
+        worker = threading.Thread(target=in_thread, args=(worked,), daemon=True)
+        worker.start()
+        assert api.delete(status).status_code == 202
+        assert api.get(status).status_code == 404
+        worker.join(30)
+        assert not jobs.advance() and api.get(status).status_code == 404
+    assert purged() == [0, 0, 0, 0]
+
+
+def in_thread(work):
+    work()
+    connections.close_all()
 
 
 def test_a_download_that_is_overtaken_by_its_end_does_not_end_well(world, monkeypatch):

@@ -102,6 +102,7 @@ def test_what_is_not_a_kick_off(world):
             assert answer.status_code == 400 and "respond-async" in answer.tree["issue"][0]["diagnostics"]
         assert api.put(url, {"resourceType": "Patient"}, **ASYNC).status_code == 405
         assert api.delete(url, **ASYNC).status_code == 405
+        assert api.request("HEAD", url, **ASYNC).status_code == 405, "it would begin one"
     for body in ({"resourceType": "Patient"}, [], {"resourceType": "Parameters", "parameter": [{"name": "_type"}]},
                  {"resourceType": "Parameters", "parameter": [{"name": "patient", "valueReference": {}}]}):  # fmt: skip
         assert api.post("$export", body, **ASYNC).status_code == 400
@@ -156,8 +157,13 @@ def test_a_group_is_its_members(world):
     assert len(said) == 2 and said[0].startswith("1 members") and said[1].startswith("1 patients")
     told = exported(robot(), "Group/g/$export", parameters(("patient", f"Patient/{world.b}"), ("_type", "Patient")))
     assert named(resources(robot(), told)) == {("Patient", world.b, "1")}
+    asked = parameters(("patient", f"Patient/{world.b}"), ("_type", "Patient"))
+    status = kicked(robot(), "Group/g/$export", asked)
     empty = {k: v for k, v in world.group.items() if k != "member"}
     world.system.put("Group/g", empty)
+    worked()
+    left = manifest(robot(), status)
+    assert not left["output"] and "have left" in resources(robot(), left, "error")[0]["issue"][0]["diagnostics"]
     assert exported(robot(), "Group/g/$export")["output"] == []
 
 
