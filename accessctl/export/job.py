@@ -7,7 +7,9 @@ own, so that they and the jobs of the index do not wait for each other.
 
 import gzip
 
-from records.database import asked_by, execute
+import psycopg
+
+from records.database import asked_by, atomic, execute
 from records.definitions.structures import type_number
 from records.errors import Issue, operation_outcome
 from records.formats.json import dump
@@ -33,28 +35,31 @@ def start(job):
     export = kept.began(job.id)
     types = [type_number(type) for type in export.asked.types]
     since = export.asked.since or walk.FIRST[0]
-    return execute("SELECT count_versions(%s::int2[], %s, %s)", (types, since, export.moment))[0][0]
+    try:
+        with atomic():
+            return execute("SELECT count_versions(%s::int2[], %s, %s)", (types, since, export.moment))[0][0]
+    except psycopg.errors.QueryCanceled:  # more than can be counted in the time of a statement: nobody waits for that
+        return None
 
 
 def step(job):
-    """(0, or None when it is over; how many versions and patients were done; 0) of a slice."""
+    """(0, or None when it is over; how many versions were looked at; 0) of a slice."""
     export = kept.of_job(job.id)
     access = rights.access_now(export.client, export.asked)
     place = export.place
     place.slices += 1
+    done, over = 0, False
     if not place.chosen:
-        done = begin(export, access)
+        begin(export, access)
     elif place.type < len(export.asked.types):
         done = of_type(export, access)
     elif place.patient is None:
-        done = written(export)
+        place.patient = told.FIRST  # all files are there; before anybody reaches them the patients are told
     else:
-        place.patient, done = told.some(export, access.actor)
-        if place.patient is None:
-            kept.moved(export)
-            return None, done, 0
+        place.patient = told.some(export, access.actor)
+        over = place.patient is None
     kept.moved(export)
-    return 0, done, 0
+    return None if over else 0, done, 0
 
 
 def begin(export, access):
@@ -65,7 +70,6 @@ def begin(export, access):
     lines = [dump(operation_outcome([Issue("warning", "incomplete", each)])) for each in said]
     append(export, ERROR, lines)
     export.place.chosen = True
-    return 0
 
 
 def about_some(export):
@@ -131,13 +135,6 @@ def append(export, label, lines):
         file[:] = [file[0] + 1, 0, 0, 0]
     file[1:] = [file[1] + len(lines), file[2] + len(data), file[3] + 1]
     kept.add(export, f"{label}-{file[0]}", file[3], len(lines), len(data), gzip.compress(data, LEVEL, mtime=0))
-
-
-def written(export):
-    """All files are there; before anybody reaches them the patients are told."""
-    execute("UPDATE job SET total = total + %s WHERE id = %s", (told.patients(export.run), export.job))
-    export.place.patient = told.FIRST
-    return 0
 
 
 def again(job):

@@ -100,9 +100,12 @@ def named(interaction, access):
 
 
 def progress(export):
-    if export.state == "waiting" or not export.total:
-        return "waiting" if export.state == "waiting" else "0 %"
-    return f"{min(99, 100 * export.done // export.total)} %"
+    """In words that fit a header; what is not counted is told as it goes."""
+    if export.state == "waiting":
+        return "waiting"
+    if export.total is None:
+        return f"{export.done} versions looked at"
+    return f"{min(99, 100 * export.done // max(1, export.total))} %"
 
 
 def failure(export):

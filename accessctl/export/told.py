@@ -13,13 +13,8 @@ MOST_NAMED = 1000  # resources in one record; of more there are more records
 FIRST = -(2**63)
 
 
-def patients(run):
-    """How many patients are to be told."""
-    return execute("SELECT count(DISTINCT patient) FROM export_content WHERE run = %s", (run,))[0][0]
-
-
 def some(export, actor):
-    """Record it for the next patients; (where the next ones begin, how many were told).
+    """Record it for the next patients; where those after them begin, None when there were none.
 
     The records commit with the place of the export, so that each patient is told once, whatever happens.
     """
@@ -29,7 +24,7 @@ def some(export, actor):
         (export.run, export.place.patient, PATIENTS),
     )
     if not rows:
-        return None, 0
+        return None
     named = {patient: entities.split(" ") for patient, entities in rows}
     for at in range(0, max(map(len, named.values())), MOST_NAMED):
         touched = [
@@ -40,7 +35,7 @@ def some(export, actor):
         record(actor, disclosure(export), Outcome(200, touched=touched), UUID(export.asked.request))
     execute("DELETE FROM export_content WHERE run = %s AND patient BETWEEN %s AND %s",
             (export.run, rows[0][0], rows[-1][0]))  # fmt: skip
-    return rows[-1][0] + 1, len(rows)
+    return rows[-1][0] + 1
 
 
 def disclosure(export):

@@ -133,7 +133,15 @@ def advance():
     """Do a slice in each lane; False when there is nothing to do, or nothing that can be done now."""
     if not unfinished() or backlog(most=BUSY) >= BUSY:
         return False
-    return any([_in_lane(lane) for lane in dict.fromkeys([INDEX, *(other.lane for other in OTHERS.values())])])
+    done, busy = False, None
+    for lane in dict.fromkeys([INDEX, *(other.lane for other in OTHERS.values())]):
+        try:
+            done = _in_lane(lane) or done
+        except errors.Busy as error:  # one lane's, be it for long, is not the others'
+            busy = error
+    if busy and not done:
+        raise busy
+    return done
 
 
 def _in_lane(lane):

@@ -10,6 +10,7 @@ from django.db import connections
 from accessctl.export import job as work
 from accessctl.export import kept, walk
 from accessctl.smart.tables import Client
+from records import errors
 from records.database import execute
 from records.indexing import jobs
 from tests.accessctl.people import World, observation
@@ -244,6 +245,21 @@ def test_two_exports_take_turns_and_neither_waits_for_the_index(world, monkeypat
     assert other.get(second).status_code == 200 and one.get(first).status_code == 202, "the small one is done first"
     worked()
     assert named(resources(one, manifest(one, first)))
+
+
+def test_a_job_of_the_index_that_cannot_go_on_holds_up_no_export(world, monkeypatch):
+    def busy(pks, keys=None):
+        raise errors.Busy("The request took longer than the server allows.")
+
+    monkeypatch.setattr(jobs, "renew", busy)
+    world.system.post("$reindex", None)
+    api = robot()
+    status = kicked(api)
+    jobs.advance()  # both begin
+    while api.get(status).status_code == 202:
+        assert jobs.advance()
+    with pytest.raises(errors.Busy):
+        jobs.advance()
 
 
 def test_writes_go_first(world, monkeypatch):
