@@ -111,7 +111,24 @@ def content(resource):
     """The tree without what labelling changes."""
     meta = {k: v for k, v in (resource.get("meta") or {}).items() if k not in ("security", "versionId", "lastUpdated")}
     meta["tag"] = [t for t in meta.get("tag") or () if t.get("system") != MARK]
-    return {**{k: v for k, v in resource.items() if k != "meta"}, "meta": meta}
+    told = {"securityLabel": unmasked(resource)} if resource["resourceType"] == "DocumentReference" else {}
+    return {**{k: v for k, v in resource.items() if k != "meta"}, "meta": meta, **told}
+
+
+def unmasked(document):
+    """The labels of a document but those that a patient sets and lifts, which count as those of its meta do."""
+    found = []
+    for each in document.get("securityLabel") or ():
+        codings = [c for c in each.get("coding") or () if not masks(c)]
+        if codings or each.keys() - {"coding"}:
+            found.append({**each, "coding": codings})
+    return found
+
+
+def masks(coding):
+    """Is it a label of the patient's, and nothing else?"""
+    bit = labels.BITS.get((coding.get("system"), coding.get("code")), 0)
+    return bool(bit & BY_PATIENT) and coding.keys() <= {"system", "code", "display"}
 
 
 def speaks_of_its_patients_alone(d, actor):

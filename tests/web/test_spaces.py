@@ -7,7 +7,7 @@ from datetime import date
 import pytest
 from guardian.shortcuts import assign_perm
 
-from accessctl.labels import VISIBILITY
+from accessctl.labels import CONFIDENTIALITY, VISIBILITY
 from accessctl.models import AuditRecord
 from accessctl.people import Block, Dossier, Person, Proxy
 from accessctl.rights import ConsentRule, Doubt, Notice, Opening
@@ -134,6 +134,19 @@ def test_the_patient_withdraws_and_gives_access_and_it_counts_at_once(clinic):
     assert {"update", "create", "$block", "$unblock", "$close-record", "$reopen-record"} <= set(asked)
 
 
+def test_a_document_with_labels_of_its_own_is_masked_and_shown_again(clinic):
+    """As documents of France come: its securityLabel is the author's, but for the mask."""
+    clinic.attending.delete()
+    path = f"DocumentReference/{clinic.document}"
+    tree, normal = clinic.system.get(path).tree, [{"coding": [{"system": CONFIDENTIALITY, "code": "N"}]}]
+    assert clinic.system.put(path, tree | {"securityLabel": normal}).status_code == 200
+    alice, doctor, seen = signed_in("alice"), signed_in("doctor"), f"/care/{clinic.a}/{path}/"
+    alice.submit(f"{clinic.root}/{path}/mask", {"hide": "yes"})
+    assert doctor.get(seen).status_code == 404 and len(clinic.system.get(path).tree["securityLabel"]) == 2
+    alice.submit(f"{clinic.root}/{path}/mask", {"hide": "no"})
+    assert doctor.get(seen).status_code == 200 and clinic.system.get(path).tree["securityLabel"] == normal
+
+
 def test_an_entry_is_masked_and_shown_again(clinic):
     clinic.attending.delete()  # who attends sees what is masked
     alice, doctor = signed_in("alice"), signed_in("doctor")
@@ -171,6 +184,35 @@ def test_a_stranger_breaks_the_glass_with_a_reason_and_the_patient_reads_it(clin
     assert Dossier.objects.get(patient=clinic.key).opposes_emergency
     assert stranger.submit("/care/emergency/", given).status_code == 200
     assert stranger.get(f"/care/{clinic.a}/").status_code == 404
+
+
+def test_who_attends_and_is_permitted_is_listed_once(clinic):
+    alice, page = signed_in("alice"), f"{clinic.root}/access/"
+    told = text(alice.get(page))
+    assert told.count("attending doctor</span>") == 1 and "opens nothing by itself" not in told
+    withdraw = told.split('action="' + f"{clinic.root}/access/withdraw/")[1].split('"')[0]
+    alice.submit(f"{clinic.root}/access/withdraw/{withdraw}")
+    told = text(alice.get(page))
+    assert told.count("attending doctor</span>") == 1 and "opens nothing by itself" in told
+
+
+def test_who_acts_for_the_patient_is_not_spoken_to_as_the_patient(clinic):
+    Proxy.objects.create(patient=clinic.key, person=Person.objects.get(user__username="bob"), kind="mandated")
+    bob = signed_in("bob")
+    told = text(bob.get(f"{clinic.root}/access/"))
+    assert "If the patient is in danger" in told and "you allowed it" not in told and "my record" not in told
+    bob.submit(f"{clinic.root}/decide/oppose-emergency")
+    assert "beside the patient can open this record" in text(bob.get(f"{clinic.root}/access/"))
+    assert "E-mails about them go to the patient" in text(bob.get(f"{clinic.root}/notices/"))
+    assert "your identity" not in text(bob.get(f"{clinic.root}/history/?all=1"))
+
+
+def test_accesses_of_a_page_are_one_row_of_the_history(clinic):
+    signed_in("doctor").get(f"/care/{clinic.a}/")
+    told = text(signed_in("alice").get(f"{clinic.root}/history/"))
+    assert "accesses of the same minute" in told
+    seen = AuditRecord.objects.filter(user="doctor", patient=clinic.key).count()
+    assert len(set(re.findall(rf'href="{clinic.root}/history/(\d+)/"', told))) >= seen, "each can be doubted"
 
 
 def test_the_patient_reads_who_looked_and_reports_a_doubt(clinic):
