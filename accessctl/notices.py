@@ -12,14 +12,15 @@ where the pages show it.
 import json
 import logging
 import uuid
-from datetime import UTC
 from functools import cache
 from typing import NamedTuple
+from zoneinfo import ZoneInfo
 
 from records.database import as_system, atomic, execute
 from records.interactions.interaction import Interaction, Outcome, Touched
 
 from .actor import Actor
+from .audit.history import day_of, words
 from .pieces import dated, own
 from .policy import DATA
 
@@ -67,8 +68,10 @@ class Notice(NamedTuple):
     def text(self):
         """What it says, in each language."""
         said = data()["doctor" if self.person else "patient"][self.kind]
-        day = self.created.astimezone(UTC).strftime("%Y-%m-%d")
-        return "\n\n".join(f"{said[each].format(day=day)}\n{data()['end'][each]}" for each in data()["languages"])
+        end = data()["doctorEnd" if self.person else "end"]
+        at = self.created.astimezone(ZoneInfo(words()["timeZone"]))
+        days = {each: day_of(at, words()["languages"][each]) for each in data()["languages"]}
+        return "\n\n".join(f"{said[each].format(day=day)}\n{end[each]}" for each, day in days.items())
 
 
 @cache

@@ -148,11 +148,14 @@ def lines(records, events, access, language):
     """A Line for each record, of which the AuditEvent is what the reader may be told."""
     said = words()["languages"][language]
     ctx = event.context(records, {}, False, "")
-    found, mine = reasons(records, ctx), getattr(getattr(access, "actor", None), "user", None)
+    found, actor = reasons(records, ctx), getattr(access, "actor", None)
+    mine, own_record = getattr(actor, "user", None), getattr(getattr(actor, "person", None), "patient", None)
+    others = {**said, "types": {**said["types"], "Patient": said["identity"]}}  # "your identity" is the patient's word
     return [
-        line(record, tree, event.agent_of(record, ctx), found[record.seq], said, mine)
+        line(record, tree, event.agent_of(record, ctx), found[record.seq],
+             said if record.patient == own_record else others, mine)
         for record, tree in zip(records, events, strict=True)
-    ]
+    ]  # fmt: skip
 
 
 def line(record, tree, agent, why, said, mine):
@@ -181,10 +184,15 @@ def line(record, tree, agent, why, said, mine):
         if place in detail:
             detail[place] = said[among].get(detail[place], detail[place])
     reason = said["why"][why.code].format(**detail)
-    stamp = said["when"].format(day=when.day, month=said["months"][when.month - 1], year=when.year,
-                                time=when.strftime("%H:%M"))  # fmt: skip
+    stamp = said["when"].format(day=day_of(when, said), time=when.strftime("%H:%M"))
     text = said["line"].format(when=stamp, who=who, did=did, why=reason)
     return Line(str(record.seq), when, name, profession, organization, did, why, reason, text)
+
+
+def day_of(when, said):
+    """A day as the language writes it: 1er décembre 2026."""
+    day = said["first"] if when.day == 1 else when.day
+    return said["day"].format(day=day, month=said["months"][when.month - 1], year=when.year)
 
 
 def about(tree, record, said):
