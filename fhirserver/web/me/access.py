@@ -53,8 +53,13 @@ def access(request, id):
     closed, emergency, regulation = rows[0] if rows else (None, False, False)
     query = request.GET.get("name", "").strip()
     found = professionals(asking, query) if query else []
-    return shown(request, "access", id, tab="access", by=by, closed=closed,
-                 given=[said(asking, c, {row["ref"] for row in by["block"]}) for c in consents],
+    given = [said(asking, c, {row["ref"] for row in by["block"]}) for c in consents]
+    attend = {f"Practitioner/{row['ref']}": row for row in by["attending"] if row["ref"]}
+    for each in given:  # one line for who attends and is permitted alone
+        if each["permit"] and len(each["named"]) == 1:
+            each["attends"] = bool(attend.pop(min(each["named"]), None))
+    by["attending"] = [row for row in by["attending"] if not row["ref"] or f"Practitioner/{row['ref']}" in attend]
+    return shown(request, "access", id, tab="access", by=by, closed=closed, given=given,
                  grants=grants(asking, key), opposes=emergency, opposes_regulation=regulation, query=query, found=found,
                  name=patient["name"], holder=asking.person.patient == key)  # fmt: skip
 
@@ -106,7 +111,7 @@ def said(asking, consent, blocked=()):
     period = provision.get("period") or {}
     named = {(actor.get("reference") or {}).get("reference") for actor in provision.get("actor") or ()}
     return {
-        "id": consent["id"], "permit": provision.get("type") == "permit",
+        "id": consent["id"], "named": named, "permit": provision.get("type") == "permit",
         "who": ", ".join(grantees) or _("everybody who treats me"), "since": readable.moment(consent.get("dateTime")),
         "until": readable.moment(period.get("end")), "exceptions": len(provision.get("provision") or ()),
         "sensitive": bool(provision.get("securityLabel")), "over": over(period.get("end")),
@@ -199,10 +204,19 @@ DECISIONS = {
     "accept-emergency": gettext_noop("In an emergency your record can be opened again, and you are told."),
     "oppose-regulation": gettext_noop("The emergency call centre cannot open your record any more."),
     "accept-regulation": gettext_noop("The emergency call centre can open your record again."),
-    "close-record": gettext_noop("Your record is closed: nobody but you reads it."),
+    "close-record": gettext_noop("Your record is closed: no professional reads it."),
     "reopen-record": gettext_noop("Your record is open again."),
     "report-access": gettext_noop("Your report has reached those who watch."),
 }  # what is told afterwards
+FOR_ANOTHER = {
+    "oppose-emergency": gettext_noop("No doctor beside the patient can open this record in an emergency any more."),
+    "accept-emergency": gettext_noop("In an emergency this record can be opened again, and you are told."),
+    "oppose-regulation": gettext_noop("The emergency call centre cannot open this record any more."),
+    "accept-regulation": gettext_noop("The emergency call centre can open this record again."),
+    "close-record": gettext_noop("This record is closed: no professional reads it."),
+    "reopen-record": gettext_noop("This record is open again."),
+    "end-proxy": gettext_noop("This person cannot act for the patient any more."),
+}  # and to who acts for the patient
 UNDONE = {
     "block": gettext_noop("This professional has no login here, and reads nothing."),
     "name-proxy": gettext_noop("There is no login of this name. Ask the person how it is spelt."),
@@ -226,5 +240,6 @@ def decide(request, id, name):
     except (errors.BadRequest, errors.NotFound):
         messages.error(request, _(UNDONE.get(name, UNDONE["other"])))
     else:
-        messages.success(request, _(DECISIONS[name]))
+        holder = request.asking.person.patient == identity("Patient", id)
+        messages.success(request, _(DECISIONS[name] if holder else FOR_ANOTHER.get(name, DECISIONS[name])))
     return HttpResponseRedirect(back)

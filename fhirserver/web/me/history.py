@@ -5,6 +5,7 @@ from xml.etree import ElementTree
 
 from django.utils.translation import get_language
 
+from accessctl.pieces import dated
 from records.database import execute
 from records.keys import identity
 
@@ -24,14 +25,31 @@ def history(request, id):
     query = urlencode({k: v for k, v in asked.items() if k in ("_count", "_page", "others-only", "start", "end")})
     language = {"accept-language": get_language() or "en"}
     bundle = request.asking.send("GET", f"Patient/{id}/$access-history?{query}", **language)
-    rows = [
-        {"id": e["resource"]["id"], "text": plain((e["resource"].get("text") or {}).get("div")),
-         "refused": e["resource"].get("outcome", "0") != "0", "action": e["resource"].get("action")}
-        for e in bundle.get("entry") or () if e["resource"]["resourceType"] == "AuditEvent"
-    ]  # fmt: skip
+    rows = grouped(e["resource"] for e in bundle.get("entry") or () if e["resource"]["resourceType"] == "AuditEvent")
     further = next((link["url"] for link in bundle.get("link") or () if link["relation"] == "next"), None)
     return shown(request, "history", id, tab="history", rows=rows, whole=whole,
                  more=urlsplit(further).query if further else "", doubts=doubts(id))  # fmt: skip
+
+
+def grouped(events):
+    """A page makes several accesses: those of a person in a minute, for one reason, are one row with the rest below.
+
+    First stands that about most; each keeps its own sentence and its own doubt.
+    """
+    found = {}
+    for each in events:
+        who = next((a.get("who") for a in each.get("agent") or () if a.get("requestor")), None)
+        refused, why = each.get("outcome", "0") != "0", readable.concept((each.get("purposeOfEvent") or [{}])[0])
+        key = (readable.moment(each.get("recorded")), str(who), why, refused) if who and why else each["id"]
+        found.setdefault(key, []).append({
+            "id": each["id"], "text": plain((each.get("text") or {}).get("div")), "refused": refused,
+            "about": len(each.get("entity") or ()),
+        })  # fmt: skip
+    rows = []
+    for group in found.values():
+        first = max(group, key=lambda row: row["about"])
+        rows.append(first | {"more": [row for row in group if row is not first]})
+    return rows
 
 
 def plain(div):
@@ -64,7 +82,7 @@ def report(request, id, event):
 @space("patient")
 def notices(request, id):
     """What the patient was told: openings in an emergency and the like."""
-    patient = record.patient_of(request.asking, id)
+    record.patient_of(request.asking, id)
     rows = execute(
         "SELECT n.kind, n.created, coalesce(nullif(trim(u.first_name || ' ' || u.last_name), ''), u.username),"
         " op.reason, op.until FROM notice n LEFT JOIN opening op ON op.id = n.opening_id"
@@ -77,4 +95,12 @@ def notices(request, id):
         "UPDATE notice SET delivered = now() WHERE patient = %s AND person_id IS NULL AND delivered IS NULL",
         (identity("Patient", id),),
     )
-    return shown(request, "notices", id, tab="notices", rows=found, name=patient["name"])
+    return shown(request, "notices", id, tab="notices", rows=found, mailed=mailed(request.asking.person, id))
+
+
+def mailed(person, id):
+    """Are notices of this record sent to that person, too? To its patient and to who represents by law."""
+    key = identity("Patient", id)
+    return person.patient == key or bool(execute(
+        "SELECT FROM proxy px WHERE px.patient = %s AND px.person_id = %s AND px.kind = 'representative'"
+        f" AND {dated('px')} LIMIT 1", (key, person.user)))  # fmt: skip
