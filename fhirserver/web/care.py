@@ -84,15 +84,17 @@ def patients(request):
          "identifier": next((i["value"] for i in readable.identifiers(p)), "")}
         for p in found
     ]  # fmt: skip
-    return shown(request, "patients", given=given, asked=asked, rows=rows, wrong=wrong, notices=notices(request))
+    told = [] if asked else notices(request, {row["id"]: row["name"] for row in rows})
+    return shown(request, "patients", given=given, asked=asked, rows=rows, wrong=wrong, notices=told)
 
 
-def notices(request):
-    """What an attending doctor is told of the patients: who opened a record in an emergency, and when."""
+def notices(request, names):
+    """What an attending doctor is told of the patients: who opened a record in an emergency, whose, and when."""
     told = inbox(request.asking.person, 10)
     with as_system():
         ids = dict(execute("SELECT identity, id FROM resource WHERE identity = ANY(%s)", ([row[2] for row in told],)))
-    return [{"id": ids.get(key), "when": at, "who": who} for _n, _kind, key, at, who in told]
+    return [{"id": ids.get(key), "when": at, "who": who, "name": names.get(ids.get(key))}
+            for _n, _kind, key, at, who in told]  # fmt: skip
 
 
 @space("professional")

@@ -11,7 +11,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
-from .login import DEMO, kind
+from .login import DEMO, has_record, kind
 
 log = logging.getLogger("fhirserver.web")
 THEMES = ("light", "dark", "auto")
@@ -59,8 +59,11 @@ def spaces(request):
     known = user is not None and user.is_authenticated
     role, staff = (kind(user), user.is_staff) if known else (None, False)
     found = []
-    if role == "patient":
+    if role == "patient" and has_record(user):
         found.append(("/me/", _("My health record"), _("Read your record, decide who else may, and see who did.")))
+    elif role == "patient":
+        about = _("Read the record of whom you act for, decide who else may, and see who did.")
+        found.append(("/me/", _("Health records"), about))
     if role == "professional":
         found.append(("/care/", _("My patients"), _("Find a patient, read the summary, follow results over time.")))
     if role == "staff" or staff:

@@ -73,8 +73,14 @@ def kind(user):
     from accessctl.people import Person
 
     if not hasattr(user, "_kind"):
-        user._kind = Person.objects.filter(user_id=user.pk).values_list("kind", flat=True).first()
+        found = Person.objects.filter(user_id=user.pk).values_list("kind", "patient").first()
+        user._kind, user._patient = found or (None, None)
     return user._kind
+
+
+def has_record(user):
+    """Has a patient a record of one's own, or does this login act for others alone?"""
+    return kind(user) == "patient" and user._patient is not None
 
 
 def must_have(user):

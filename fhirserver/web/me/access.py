@@ -154,8 +154,19 @@ def grant(request, id):
         messages.error(request, _("Nothing is allowed: that day is over."))
         return HttpResponseRedirect(f"/me/{id}/access/?{urlencode({'name': readable.name(who)})}")
     request.asking.send("POST", "Consent", body)
-    messages.success(request, _("%(name)s has access from now on.") % {"name": readable.name(who)})
+    if blocked(id, practitioner):
+        said = _("%(name)s is allowed, and reads nothing before you lift the block.")
+        messages.warning(request, said % {"name": readable.name(who)})
+    else:
+        messages.success(request, _("%(name)s has access from now on.") % {"name": readable.name(who)})
     return HttpResponseRedirect(f"/me/{id}/access/")
+
+
+def blocked(id, practitioner):
+    """Does a block of this record hold against this Practitioner?"""
+    return bool(execute(
+        "SELECT FROM block bl JOIN person p ON p.user_id = bl.person_id WHERE bl.patient = %s AND p.practitioner = %s"
+        f" AND {dated('bl')} LIMIT 1", (identity("Patient", id), practitioner)))  # fmt: skip
 
 
 def consent(id, practitioner, until, sensitive):

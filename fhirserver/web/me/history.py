@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 from django.utils.translation import get_language
 
 from accessctl.pieces import dated
-from records.database import execute
+from records.database import as_system, execute
 from records.keys import identity
 
 from .. import readable, record
@@ -14,6 +14,8 @@ from ..ask import space
 from .space import shown
 
 HISTORY = 25  # accesses of a page
+LOOKS = ("read", "vread", "search-type", "search-system", "history-instance", "$newest", "$lastn", "$everything",
+         "$access-history")  # fmt: skip
 
 
 @space("patient")
@@ -25,22 +27,23 @@ def history(request, id):
     query = urlencode({k: v for k, v in asked.items() if k in ("_count", "_page", "others-only", "start", "end")})
     language = {"accept-language": get_language() or "en"}
     bundle = request.asking.send("GET", f"Patient/{id}/$access-history?{query}", **language)
-    rows = grouped(e["resource"] for e in bundle.get("entry") or () if e["resource"]["resourceType"] == "AuditEvent")
+    rows = grouped([e["resource"] for e in bundle.get("entry") or () if e["resource"]["resourceType"] == "AuditEvent"])
     further = next((link["url"] for link in bundle.get("link") or () if link["relation"] == "next"), None)
     return shown(request, "history", id, tab="history", rows=rows, whole=whole,
                  more=urlsplit(further).query if further else "", doubts=doubts(id))  # fmt: skip
 
 
 def grouped(events):
-    """A page makes several accesses: those of a person in a minute, for one reason, are one row with the rest below.
+    """A page looks several times: what a person looked at in a minute, for one reason, is one row with the rest below.
 
     First stands that about most; each keeps its own sentence and its own doubt.
     """
-    found = {}
+    found, looks = {}, of_looks(events)
     for each in events:
         who = next((a.get("who") for a in each.get("agent") or () if a.get("requestor")), None)
         refused, why = each.get("outcome", "0") != "0", readable.concept((each.get("purposeOfEvent") or [{}])[0])
-        key = (readable.moment(each.get("recorded")), str(who), why, refused) if who and why else each["id"]
+        one = each["id"] in looks and who and why
+        key = (readable.moment(each.get("recorded")), str(who), why, refused) if one else each["id"]
         found.setdefault(key, []).append({
             "id": each["id"], "text": plain((each.get("text") or {}).get("div")), "refused": refused,
             "about": len(each.get("entity") or ()),
@@ -50,6 +53,14 @@ def grouped(events):
         first = max(group, key=lambda row: row["about"])
         rows.append(first | {"more": [row for row in group if row is not first]})
     return rows
+
+
+@as_system()
+def of_looks(events):
+    """The ids of those that changed nothing; an operation is known by its name, which FHIR's subtypes do not have."""
+    rows = execute("SELECT a.seq FROM audit a WHERE a.seq = ANY(%s) AND a.interaction = ANY(%s)",
+                   ([int(each["id"]) for each in events], list(LOOKS)))  # fmt: skip
+    return {str(seq) for (seq,) in rows}
 
 
 def plain(div):
