@@ -9,6 +9,7 @@ from django.contrib.auth import get_user_model
 
 from accessctl.models import AuditRecord
 from fhirserver import sandbox
+from fhirserver.settings import SETTINGS
 from records import errors
 from tests.api import Api
 
@@ -87,6 +88,11 @@ def test_every_text_is_in_french_and_compiled_as_written(locale, least):
         }
 
     assert {k: v for k, v in plain.items() if v not in told(k)} == {}
+
+
+def test_settings_are_described_in_french_too():
+    written = (FHIRSERVER / "web" / MESSAGES / "django.po").read_text()
+    assert [what for _default, what in SETTINGS.values() if f'msgid "{what}"' not in written] == []
 
 
 def test_texts_of_templates_are_among_them():

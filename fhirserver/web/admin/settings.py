@@ -22,5 +22,5 @@ def settings(request):
             value = _("set, not shown")
         elif isinstance(value, (list, tuple)):
             value = ", ".join(map(str, value))
-        rows.append((name, value, what))
+        rows.append((name, value, _(what)))
     return shown(request, "settings", "settings/", rows=rows)
