@@ -12,6 +12,7 @@ from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.http import Http404, HttpResponseRedirect
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
 from accessctl.models import Client
@@ -64,10 +65,10 @@ def new(request):
                     raise InvalidClient(_("There is an application of this client_id already."))
                 client = kept(given)
                 noted(request, "register-client", now=True, client=client.name, scopes=client.scopes)
-            told(request, client)
+            told(request, client, _("Registered."))
             return HttpResponseRedirect(f"/admin/clients/{client.pk}/")
         except InvalidClient as error:
-            wrong = str(error)
+            wrong = _(str(error))
     return shown(request, "client_form", "clients/", given=given, wrong=wrong)
 
 
@@ -82,10 +83,10 @@ def edit(request, id):
             with transaction.atomic():
                 changed = kept(given)
                 noted(request, "change-client", now=True, client=client.name, scopes=changed.scopes)
-            told(request, changed)
+            told(request, changed, _("Changed."))
             return HttpResponseRedirect(f"/admin/clients/{id}/")
         except InvalidClient as error:
-            wrong = str(error)
+            wrong = _(str(error))
     return shown(request, "client_form", "clients/", given=given, wrong=wrong, client=client)
 
 
@@ -133,9 +134,9 @@ def keys(text):
         raise InvalidClient(f"the JWKS is not JSON: {error}") from error
 
 
-def told(request, client):
+def told(request, client, done):
     if client.active:
-        messages.success(request, _("Registered."))
+        messages.success(request, done)
     else:
         messages.warning(request, _("Registered, and switched off until data protection switches it on: it reaches"
                                     " records without a person."))  # fmt: skip
@@ -186,7 +187,8 @@ def revoke(request, id):
                        (id,))  # fmt: skip
         execute("UPDATE app_authorization SET revoked = now() WHERE client_id = %s AND revoked IS NULL", (id,))
         noted(request, "revoke-client", client=client.name, tokens=len(gone))
-    messages.success(request, _("%(n)s tokens are revoked.") % {"n": len(gone)})
+    said = ngettext("%(n)s token is revoked.", "%(n)s tokens are revoked.", len(gone))
+    messages.success(request, said % {"n": len(gone)})
     return HttpResponseRedirect(f"/admin/clients/{id}/")
 
 

@@ -36,7 +36,7 @@ def habilitation(request):
     cells, names = matrix.kept(version), matrix.names()
     professions = sorted({profession for profession, _category in cells})
     classes = [each["number"] for each in matrix.data()["classes"]]
-    grid = [(names[n], [cells.get((p, n)) for p in professions]) for n in classes]
+    grid = [(names[n], n, [cells.get((p, n)) for p in professions]) for n in classes]
     other = request.GET.get("against", "")
     changed = [(p, names.get(c, c), a, b) for p, c, a, b in matrix.differences(matrix.kept(chosen(other)), cells)]
     return shown(
@@ -69,7 +69,10 @@ def bring(request):
         text = file.read(LARGEST).decode(errors="replace")
     if request.method == "POST":
         try:
-            version, cells = matrix.checked(json.loads(text[:LARGEST]))
+            tree = json.loads(text[:LARGEST])
+            if isinstance(tree, dict) and any(each["name"] == tree.get("version") for each in versions()):
+                raise matrix.InvalidMatrix(_("There is a version of this name already: give it another."))
+            version, cells = matrix.checked(tree)
             before = matrix.in_force()
             names = matrix.names()
             changed = [(p, names.get(c, c), a, b)

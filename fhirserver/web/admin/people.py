@@ -14,7 +14,7 @@ from records.database import atomic, execute
 
 from ..address import checked
 from .identities import new_password, professions
-from .staff import OFFICER, day, noted, shown, staff
+from .staff import NAMES, OFFICER, day, noted, shown, staff
 
 PAGE = 50
 
@@ -48,10 +48,10 @@ def login(request, id):
     person = Person.objects.filter(user=user).first()
     dates = StaffRole.objects.filter(person_id=id).order_by("-since")[:20]
     factors = Authenticator.objects.filter(user=user)
-    roles = [role for role, _name in StaffRole.ROLES]
     return shown(
         request, "login", "people/", login=user, person=person, dates=dates, factors=factors,
-        choices=[*roles, "data-protection"], identity="identity" in request.roles, professions=professions(),
+        choices=NAMES, officer=user.user_permissions.filter(codename__in=OFFICER).exists(),
+        identity="identity" in request.roles, professions=professions(),
         memberships=Membership.objects.filter(person_id=id).order_by("-since")[:50],
     )  # fmt: skip
 
@@ -109,7 +109,7 @@ def given_role(user, role, until):
     """A role from now on, until a day where one is said; taken back by the end of today where it was there."""
     rows = execute("SELECT kind FROM person WHERE user_id = %s", (user.pk,))
     if not rows or rows[0][0] != "staff":
-        return _("Roles are for staff.")
+        raise ValidationError(_("Roles are for staff."))
     if role == "data-protection":
         its = "SELECT id FROM auth_permission WHERE codename = ANY(%s)"
         given = (user.pk, list(OFFICER))
@@ -118,9 +118,9 @@ def given_role(user, role, until):
             execute(f"INSERT INTO {table} (user_id, permission_id) SELECT %s, p.id FROM ({its}) p", given)
         return _("Done.")
     if role not in dict(StaffRole.ROLES):
-        return _("There is no such role.")
+        raise ValidationError(_("There is no such role."))
     if role == "support" and not until:
-        return _("Support has an end: say until when.")
+        raise ValidationError(_("Support has an end: say until when."))
     ended = execute(f"UPDATE staff_role sr SET until = now() WHERE sr.person_id = %s AND sr.role = %s AND {dated('sr')}"
                     " RETURNING id", (user.pk, role))  # fmt: skip
     if not ended:

@@ -22,8 +22,7 @@ def resources(request):
     try:
         bundle = request.asking.send("GET", query, prefer="handling=strict")  # a slip of the pen is told
         if bundle.get("resourceType") == "Bundle":
-            rows = [readable.item(e["resource"]) | {"title": readable.title(e["resource"])
-                    if not e["resource"].get("name") else readable.name(e["resource"])}
+            rows = [readable.item(e["resource"]) | {"title": titled(e["resource"])}
                     for e in bundle.get("entry") or () if e.get("resource", {}).get("id")]  # fmt: skip
             further = next((link["url"] for link in bundle.get("link") or () if link["relation"] == "next"), None)
             further = further.removeprefix(request.asking.base).lstrip("/") if further else None
@@ -46,9 +45,15 @@ def resource(request, type, rid):
     after, before = compared(request, list(versions))
     changed = differences(versions[before], versions[after]) if before else []
     return shown(
-        request, "resource", "resources/", type=type, id=rid, facts=readable.facts(tree), body=linked(pretty(tree)),
+        request, "resource", "resources/", type=type, id=rid, title=titled(tree),
+        facts=readable.facts(tree), body=linked(pretty(tree)),
         versions=[v["meta"] for v in versions.values()], changed=changed, before=before, after=after,
     )  # fmt: skip
+
+
+def titled(tree):
+    """What it is called, or what it is about."""
+    return readable.name(tree) if tree.get("name") else readable.title(tree)
 
 
 def compared(request, versions):

@@ -219,9 +219,11 @@ def end_grant(request, id):
     object = "content_object_id = %s" if table.startswith("dossier") else (
         "content_object_id IN (SELECT pk FROM resource WHERE patient = %s)")  # fmt: skip
     with as_system(), atomic():
-        done = execute(f"DELETE FROM {table} WHERE id = %s AND {object} RETURNING id",
+        who = ("SELECT username FROM auth_user WHERE id = user_id" if "_user_" in table
+               else "SELECT name FROM auth_group WHERE id = group_id")  # fmt: skip
+        done = execute(f"DELETE FROM {table} WHERE id = %s AND {object} RETURNING ({who})",
                        (number(row), identity("Patient", id)))  # fmt: skip
-        noted(request, "end-grant", touched(id), row=f"{table}/{row}")
+        noted(request, "end-grant", touched(id), login=done[0][0] if done else "", row=f"{table}/{row}")
     return back(request, id, done, _("There is no such grant."))
 
 
