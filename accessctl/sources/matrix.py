@@ -30,7 +30,7 @@ def habilitation(actor, code, type, alias, pk):
         classes = array(person.standing.classes, "int2")
     return SQL(
         f"{alias}.patient IS NULL OR {category} = ANY({classes.text})", classes.params
-    ), f"The matrix {matrix.data()['version']} opens this class of data to profession {person.profession}."
+    ), f"The matrix in force opens this class of data to profession {person.profession}."
 
 
 @cache

@@ -116,7 +116,8 @@ def test_who_sees_what_and_why_is_answered_and_recorded(clinic):
     officer = signed_in("officer")
     for login, verdict in (("doctor", "This person sees it."), ("stranger", "This person does not see it.")):
         asked = {"login": login, "reference": f"Observation/{clinic.lab}"}
-        assert verdict in text(officer.get("/admin/why/", asked))
+        page = text(officer.get("/admin/why/", asked))
+        assert verdict in page and "The matrix in force opens" in page
     assert "no such person" in text(officer.get("/admin/why/", {"login": "nobody", "reference": "Observation/1"}))
     told = AuditRecord.objects.filter(interaction="$explain-access", user="officer", patient=clinic.key)
     assert told.count() == 2 and "actor=doctor" in told.first().query

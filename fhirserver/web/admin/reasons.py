@@ -27,8 +27,8 @@ SENTENCES = {  # as accessctl/sources say them: a name in braces stands for any 
     "It is not to be seen by the patient, or by the proxy.": _("It is not to be seen by the patient, or by the proxy."),
     "The patient masks it from professionals.": _("The patient hides it from professionals."),
     "No profession is known.": _("No profession of this person is known."),
-    "The matrix {version} opens this class of data to profession {profession}.":
-        _("The matrix %(version)s opens this class of data to this profession: %(profession)s."),
+    "The matrix in force opens this class of data to profession {profession}.":
+        _("The matrix in force opens this class of data to this profession: %(profession)s."),
     "The purpose is not a forbidden one.": _("The purpose is not a forbidden one."),
     "The purpose {purpose} is forbidden.": _("The purpose %(purpose)s is forbidden."),
     "The row is in the record of the patient, or of a patient whom the proxy represents.":
