@@ -29,7 +29,7 @@ class Paper(FPDF):
     def footer(self):
         self.set_y(-14)
         self.set_font("DejaVu", "", 8)
-        self.cell(0, 6, f"{self.title} - {self.page_no()}", align="C")
+        self.cell(0, 6, f"{self.title} · {self.page_no()}", align="C")
 
     def said(self, text, size=10, style="", space=0):
         self.set_font("DejaVu", style, size)
@@ -45,9 +45,10 @@ def pdf(patient, parts):
         "documents": _("Documents"), "visits": _("Last visits"), "past": _("Past problems"),
     }  # fmt: skip
     heading = _("Health record")
-    paper = Paper(f"{heading}: {patient['name']}")
+    paper = Paper(f"{heading} · {patient['name']}")
     paper.said(patient["name"], 18, "B", 1)
-    facts = [str(patient["gender"]), f"{patient['born']} {patient['birth']}"]
+    facts = [f"{_('birth name')} {patient['birth_name']}"] if patient["birth_name"] else []
+    facts += [str(patient["gender"]), f"{patient['born']} {patient['birth']}"]
     facts += [f"{'INS ' if i['ins'] else ''}{i['value']}" for i in patient["identifiers"][:1]]
     paper.said(" · ".join(facts), 10, "", 1)
     paper.said(_("As of %(when)s") % {"when": readable.instant(datetime.now(UTC))}, 9, "", 3)

@@ -52,8 +52,9 @@ def access(request, id):
     rows = execute("SELECT closed, opposes_emergency, opposes_regulation FROM dossier WHERE patient = %s", (key,))
     closed, emergency, regulation = rows[0] if rows else (None, False, False)
     query = request.GET.get("name", "").strip()
-    found = professionals(asking, query) if query else []
-    given = [said(asking, c, {row["ref"] for row in by["block"]}) for c in consents]
+    kept_out = {row["ref"] for row in by["block"]}
+    found = [each | {"blocked": each["id"] in kept_out} for each in professionals(asking, query)] if query else []
+    given = [said(asking, c, kept_out) for c in consents]
     attend = {f"Practitioner/{row['ref']}": row for row in by["attending"] if row["ref"]}
     for each in given:  # one line for who attends and is permitted alone
         if each["permit"] and len(each["named"]) == 1:
