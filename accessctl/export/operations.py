@@ -67,7 +67,8 @@ def existing(interaction, access, actor, patients):
         return members.there(patients, access)
     group = read(replace(interaction, code="read", conditions=Conditions(), parameters=()), access)
     known, _ = members.of_group(parse(bytes(group.body)), interaction.base, time.time_ns() // 1000)
-    if outside := [id for id in patients or () if id not in dict.fromkeys(known)]:
+    known = set(known)
+    if outside := [id for id in patients or () if id not in known]:
         raise errors.Forbidden(
             f"Patient/{outside[0]} is no member of Group/{interaction.id}.", expression="patient"
         ).about(*group.touched)
