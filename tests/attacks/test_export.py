@@ -222,9 +222,9 @@ def test_A54_a_binary_of_an_export_is_reached_no_other_way(group):
     given = name.partition("=")[2]
     for other in (group.other, group.stranger, group.doctor, robot("system/Patient.rs", name="other")):
         for url in (f"Binary/{id}", f"Binary/{id}/_history/1", f"Binary/{given}", "Binary/Binary-1"):
-            assert other.get(url).status_code in (403, 404), url
+            assert other.get(url).status_code in (400, 403, 404), url  # its name may be no id at all
         assert other.get(f"$export-file?{name}&file=Binary-1").status_code in (403, 404)
-    assert group.system.get(f"Binary/{given}").status_code == 404
+    assert group.system.get(f"Binary/{given}").status_code in (400, 404)
     less = robot("system/Patient.rs system/Binary.rs")
     assert less.get(f"$export-file?{name}&file=Binary-1").status_code == 403
     assert "Binary" not in {r["resourceType"] for r in resources(less, exported(less, "$export?_type=Patient"))}
