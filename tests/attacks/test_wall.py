@@ -352,6 +352,7 @@ SYSTEM = {
     "fhirserver/web/admin/why.py": "whose record is it that was explained, for the audit",
     "fhirserver/web/care.py": "ids of patients in notices to their doctor; when that doctor was here last",
     "fhirserver/web/me/access.py": "which entries grants are about; those that the reader does not see are left out",
+    "fhirserver/web/me/history.py": "which of the accesses that are shown were looks",
     "fhirserver/web/me/space.py": "ids of the own record and of those represented",
     "records/indexing/drift.py": "the index of every row is compared",
     "records/indexing/index.py": "every row is indexed, also by the request that needs it",

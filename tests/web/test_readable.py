@@ -104,9 +104,10 @@ def test_paper_says_how_an_entry_stands_and_how_she_was_born(monkeypatch):
               "verificationStatus": {"coding": [{"code": "provisional"}]}}  # fmt: skip
     with translation.override("fr"):
         she = {"name": "Zoé Née", "gender": "femme", "born": str(vocabulary.BORN["female"]), "birth": "1er mai 1990",
-               "identifiers": []}  # fmt: skip
+               "birth_name": "Martin", "identifiers": []}  # fmt: skip
         paper.pdf(she, dict.fromkeys(paper.PARTS, ()) | {"problems": [readable.item(asthma)]})
-    assert "femme · née le 1er mai 1990" in lines and "Asthme  -  non confirmé  -  1er mai 2020" in lines
+    assert any("Martin" in line and "femme · née le 1er mai 1990" in line for line in lines)
+    assert "Asthme  -  non confirmé  -  1er mai 2020" in lines
 
 
 def test_a_time_with_an_offset_is_written_as_one():
