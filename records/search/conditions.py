@@ -73,8 +73,8 @@ def _matched(node):
         present = kind.present(node.param)
         return Not(present) if node.texts == ("true",) else present
     if node.modifier[:1].isupper() and hasattr(kind, "typed"):
-        if node.param.targets and node.modifier not in node.param.targets:
-            known = ", ".join(node.param.targets)
+        if node.param.named and node.modifier not in node.param.named:
+            known = ", ".join(node.param.named)
             raise UnsupportedModifier(node.param.code, node.modifier, f"it refers to {known}")
         return kind.typed(node.param, node.modifier, node.texts)
     return kind.modified(node.modifier, node.param, node.texts)

@@ -228,8 +228,8 @@ def _reference(type, name):
     param = _known(type, code)
     if param.kind != "reference":
         raise UnknownParameter(type, name, f"{code} is not a reference")
-    if only and (not is_resource_type(only) or (param.targets and only not in param.targets)):
-        raise UnsupportedModifier(code, only, f"expected one of {', '.join(param.targets) or 'the resource types'}")
+    if only and (not is_resource_type(only) or (param.named and only not in param.named)):
+        raise UnsupportedModifier(code, only, f"expected one of {', '.join(param.named) or 'the resource types'}")
     return param, only
 
 
@@ -262,7 +262,7 @@ def _has(type, name, value, steps):
     if not is_resource_type(source):
         raise UnknownParameter(type, name, f"{source!r} is not a resource type")
     param, _ = _reference(source, reference)
-    if param.targets and type not in param.targets:
+    if param.named and type not in param.named:
         raise UnknownParameter(type, name, f"{source}.{reference} does not refer to {type}")
     return Has(source, param, criterion(source, rest, value, steps.further("_has")))
 

@@ -6,6 +6,7 @@ from records import keys
 from records.indexing.extract import extract
 from records.resources.compartments import is_of_patients
 from records.search.parameters import parameter
+from records.search.parse import parse
 from records.search.types import TYPES
 
 BASE = "https://record.example/fhir"
@@ -57,3 +58,13 @@ OF_PATIENTS = {
 @pytest.mark.parametrize("of", OF_PATIENTS, ids=".".join)
 def test_which_references_put_a_resource_in_the_record_of_a_patient(of):
     assert is_of_patients(parameter(*of)) == OF_PATIENTS[of]
+
+
+NAMED = [("AllergyIntolerance", "patient:Group"), ("AllergyIntolerance", "patient:Group.identifier"),
+         ("Group", "_has:AllergyIntolerance:patient:_id")]  # fmt: skip
+
+
+@pytest.mark.parametrize(("type", "name"), NAMED)
+def test_a_type_that_the_definition_names_is_no_error(type, name):
+    """Though no element of it may be of that type: then there is none."""
+    assert parse(type, [(name, "1")], strict=True).criteria
