@@ -41,11 +41,20 @@ def prepare(interaction):
     Are the stored parameters still those that this process knows? It learns that with the answer to its first question
     to the database, and if they are not, begins anew.
     """
-    if official(interaction):
-        return caught_up(interaction)
-    seen = stored.look()
+    return settled(interaction, looked(interaction))
+
+
+def looked(interaction):
+    """A look at the stored parameters, before the query is parsed by them; None where none can be asked for."""
+    return None if official(interaction) else stored.look()
+
+
+def settled(interaction, seen, query=None):
+    """`prepare` after a look, of a query that may be parsed already."""
+    if seen is None:
+        return caught_up(interaction, query)
     try:
-        found = caught_up(interaction)
+        found = caught_up(interaction, query)
         if stored.known(seen):
             return found
     except BadRequest:
@@ -63,7 +72,7 @@ def official(interaction):
 class Unchecked(NamedTuple):
     """What `prepare` would have asked before the search, as questions that travel with its own."""
 
-    definitions: Ahead | None
+    definitions: stored.Look | None
     writes: Ahead | None
 
     def is_sound(self):
@@ -74,14 +83,15 @@ class Unchecked(NamedTuple):
 
 def begin(interaction):
     """`prepare`, or what it would ask, when the search is one statement: mostly the answers are as hoped."""
-    if not in_transaction():
-        with suppress(BadRequest):  # if the parameters are not as this process knows them, it may be none
-            query = parsed(interaction)
-            if engine.is_one_page(query):
-                definitions = None if official(interaction) else stored.look()
-                writes = None if engine.immediate(query) else waiting(types_of(query))
-                return replace(interaction, query=query, unchecked=Unchecked(definitions, writes))
-    return prepare(interaction)
+    if in_transaction():
+        return prepare(interaction)
+    seen, query = looked(interaction), None
+    with suppress(BadRequest):  # if the parameters are not as this process knows them, it may be none
+        query = parsed(interaction)
+        if engine.is_one_page(query):
+            writes = None if engine.immediate(query) else waiting(types_of(query))
+            return replace(interaction, query=query, unchecked=Unchecked(seen, writes))
+    return settled(interaction, seen, query)
 
 
 def parsed(interaction):
@@ -106,9 +116,9 @@ def types_of(query):
     return None if query.contained else sorted(engine.types(query))  # anything may contain what is asked for
 
 
-def caught_up(interaction):
+def caught_up(interaction, query=None):
     """The query by the parameters as this process knows them, and its index."""
-    query, behind = parsed(interaction), None
+    query, behind = query or parsed(interaction), None
     if not engine.immediate(query):
         types = types_of(query)
         patient = bound_patient(query, interaction.base) if types == [query.type] else None

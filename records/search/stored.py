@@ -5,6 +5,7 @@ whenever a request or a batch of the indexer depends on the parameters, so none 
 """
 
 import json
+from typing import NamedTuple
 
 from django.db import models
 
@@ -47,15 +48,25 @@ class StoredParameter(models.Model):
 VERSION = f"SELECT (SELECT version FROM registry WHERE name = %s), ({contained.COUNT})", (NAME,)
 
 
+class Look(NamedTuple):
+    """What this process worked with when it looked, and the question, which travels with the next statement."""
+
+    version: int
+    kinds: int
+    ahead: Ahead
+
+
 def look():
-    """A look at the version, and at the kinds of contained resources, that travels with the next statement."""
+    """A look at the version, and at the kinds of contained resources; what is parsed after it is parsed by these."""
     with asked_by(ANYBODY):
-        return Ahead(*VERSION)
+        return Look(parameters.version(), contained.count(), Ahead(*VERSION))
 
 
 def known(look):
-    """Does this process work with what the look saw?"""
-    return all(_same(*look.rows()[0]))
+    """Did this process work with what there was, and has it learnt of nothing since, as another thread may have?"""
+    [(version, kinds)] = look.ahead.rows()
+    then = look.version, look.kinds
+    return (version or 0, kinds) == then == (parameters.version(), contained.count())
 
 
 def learn():

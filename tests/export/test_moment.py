@@ -16,6 +16,7 @@ from records.indexing import jobs
 from records.resources import store
 from tests.accessctl.people import observation
 from tests.api import Api
+from tests.running import Running
 
 from .exports import exported, kicked, manifest, named, resources, robot, worked
 
@@ -67,25 +68,13 @@ def agrees(api, exporter, told, since=None):
     assert sorted(d["url"] for d in deleted) == sorted(gone if since else ())
 
 
-class Writers:
+class Writers(Running):
     """Programs that write, update and delete until they are stopped."""
 
     def __init__(self, count):
-        self.over, self.written, self.threads = threading.Event(), 0, []
-        for n in range(count):
-            thread = threading.Thread(target=self.run, args=(Api(), n), daemon=True)
-            self.threads.append(thread)
-
-    def __enter__(self):
-        for thread in self.threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.over.set()
-        for thread in self.threads:
-            thread.join(30)
-        assert not any(thread.is_alive() for thread in self.threads)
+        super().__init__()
+        self.written = 0
+        self.threads = [threading.Thread(target=self.run, args=(Api(), n), daemon=True) for n in range(count)]
 
     def run(self, api, n):
         dice, mine = random.Random(n), []

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass, field
 
 from tests.faults.client import Unknown, bundle, entry, marked, marker, visit
+from tests.running import Running
 
 
 @dataclass
@@ -25,27 +26,17 @@ class Told:
         return self.status in (200, 201)
 
 
-class Load:
+class Load(Running):
     """`writers` threads that create, update and send transactions until `stop`."""
 
     def __init__(self, server, writers=4, seed=0, timeout=30, types=("Patient", "Observation")):
+        super().__init__()
         self.server, self.types = server, types
         self.log = []
-        self.over = threading.Event()
         self.threads = [
             threading.Thread(target=self.write, args=(random.Random(f"{seed}/{n}"), server.client(timeout)))
             for n in range(writers)
         ]
-
-    def __enter__(self):
-        for thread in self.threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.over.set()
-        for thread in self.threads:
-            thread.join()
 
     def write(self, chance, client):
         mine = []  # (type, id) that this writer alone updates

@@ -5,7 +5,7 @@ import pytest
 from records.definitions.structures import RESOURCE_TYPES
 from records.fhirpath import plain
 from records.indexing import extract
-from records.search import parameters
+from records.search import parameters, stored
 from records.search.parameters import by_url, parameter
 from records.search.types import TYPES
 
@@ -78,3 +78,13 @@ def test_stored_parameters_join_the_official_ones(custom):
     assert (key, "zaz", "Zaz") in extract.extract(resource, "Patient").string
     parameters.use((), 8)
     assert parameter("Patient", "nickname") is None
+
+
+def test_what_another_thread_learns_after_the_look_makes_it_void(database):
+    """The query was parsed by what the process knew before."""
+    seen = stored.look()
+    assert stored.known(seen)
+    before = stored.look()
+    stored.moved()
+    stored.learn()
+    assert not stored.known(before) and stored.known(stored.look())

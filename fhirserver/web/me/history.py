@@ -5,17 +5,17 @@ from xml.etree import ElementTree
 
 from django.utils.translation import get_language
 
+from accessctl.groups import READS
 from accessctl.pieces import dated
 from records.database import as_system, execute
 from records.keys import identity
+from records.operations import OPERATIONS
 
 from .. import readable, record
 from ..ask import space
 from .space import shown
 
 HISTORY = 25  # accesses of a page
-LOOKS = ("read", "vread", "search-type", "search-system", "history-instance", "$newest", "$lastn", "$everything",
-         "$access-history")  # fmt: skip
 
 
 @space("patient")
@@ -58,8 +58,9 @@ def grouped(events):
 @as_system()
 def of_looks(events):
     """The ids of those that changed nothing; an operation is known by its name, which FHIR's subtypes do not have."""
+    looks = [*READS, *(f"${each.name}" for each in OPERATIONS if not each.affects_state)]
     rows = execute("SELECT a.seq FROM audit a WHERE a.seq = ANY(%s) AND a.interaction = ANY(%s)",
-                   ([int(each["id"]) for each in events], list(LOOKS)))  # fmt: skip
+                   ([int(each["id"]) for each in events], looks))  # fmt: skip
     return {str(seq) for (seq,) in rows}
 
 
