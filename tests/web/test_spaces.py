@@ -177,7 +177,11 @@ def test_a_stranger_breaks_the_glass_with_a_reason_and_the_patient_reads_it(clin
     assert given["reason"] in text(alice.get(f"{clinic.root}/access/"))
     assert given["reason"] in text(alice.get(f"{clinic.root}/notices/"))
     assert not Notice.objects.filter(person=None, delivered=None).exists(), "shown is told"
-    assert "in an emergency" in text(signed_in("doctor").get("/care/")), "the attending doctor is told, too"
+    told = text(signed_in("doctor").get("/care/"))
+    assert "opened the record of Alice Aubert in an emergency" in told, "the attending doctor is told, too"
+    alice.submit(f"{clinic.root}/decide/block", {"practitioner": f"Practitioner/{clinic.practitioner}"})
+    told = text(signed_in("doctor").get("/care/"))
+    assert "a patient whom you attend, which you may not read" in told and "Aubert" not in told and clinic.a not in told
     stranger.submit(f"/care/{clinic.a}/end/")
     assert stranger.get(f"/care/{clinic.a}/").status_code == 404
     alice.submit(f"{clinic.root}/decide/oppose-emergency")
